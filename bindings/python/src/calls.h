@@ -39,8 +39,8 @@ static PyObject *collect(struct end *e, int64_t deadline)
     return raise_error(rc, NULL, 0);
 }
 
-static PyObject *client_ask_or_call(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords,
-                                    int calls)
+static PyObject *client_ask_or_call(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                    PyObject *keywords, int calls)
 {
     static const char *const names[] = {"request", "timeout"};
     struct end *e = (struct end *)self;
@@ -63,7 +63,8 @@ static PyObject *client_ask_or_call(PyObject *self, PyObject *const *args, Py_ss
     return reply;
 }
 
-static PyObject *client_call(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *client_call(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
 {
     return client_ask_or_call(self, args, n, keywords, 1);
 }
@@ -73,7 +74,8 @@ static PyObject *client_ask(PyObject *self, PyObject *const *args, Py_ssize_t n,
     return client_ask_or_call(self, args, n, keywords, 0);
 }
 
-static PyObject *client_collect(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *client_collect(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                PyObject *keywords)
 {
     PyObject *timeout;
     int64_t deadline;
@@ -98,8 +100,7 @@ static PyObject *client_cancel(PyObject *self, PyObject *none)
 /* ------------------------------------------------------------------ a server */
 
 struct request {
-    PyObject_HEAD
-    struct end *server;
+    PyObject_HEAD struct end *server;
     union any_call_slot *slot; /* NULL: answered */
     PyObject *message;
 };
@@ -115,7 +116,8 @@ static PyObject *serve(struct end *e, int64_t deadline)
 
     if (begin(e) != 0)
         return NULL;
-    r = (struct request *)request_type.tp_alloc(&request_type, 0); /* first: what is taken is handed out */
+    r = (struct request *)request_type.tp_alloc(&request_type,
+                                                0); /* first: what is taken is handed out */
     bytes = PyBytes_FromStringAndSize(NULL, e->type.bytes);
     if (r == NULL || bytes == NULL) {
         Py_XDECREF(r);
@@ -138,7 +140,8 @@ static PyObject *serve(struct end *e, int64_t deadline)
     return (PyObject *)r;
 }
 
-static PyObject *server_serve(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *server_serve(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                              PyObject *keywords)
 {
     PyObject *timeout;
     int64_t deadline;
@@ -239,7 +242,7 @@ static PyMethodDef server_methods[] = {
 
 static PyMethodDef request_methods[] = {
     {"answer", request_answer, METH_O,
-     "answer($self, reply)\n--\n\n"
+     "answer($self, reply, /)\n--\n\n"
      "Gives the reply to the caller; once. False: the caller has given the call up. A caller waits for a\n"
      "request that is never answered until its time is over, or the server is closed."},
     {NULL, NULL, 0, NULL}};

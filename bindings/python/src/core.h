@@ -77,7 +77,8 @@ static int get_arguments(const char *call, const char *const *names, int least, 
             if (PyUnicode_CompareWithASCIIString(name, names[at]) == 0)
                 break;
         if (at == most || to[at] != NULL) {
-            PyErr_Format(PyExc_TypeError, "%s(): argument '%U' is not known, or given twice", call, name);
+            PyErr_Format(PyExc_TypeError, "%s(): argument '%U' is not known, or given twice", call,
+                         name);
             return -1;
         }
         to[at] = args[n + i];
@@ -97,10 +98,9 @@ static int get_arguments(const char *call, const char *const *names, int least, 
 struct end;
 
 struct segment {
-    PyObject_HEAD
-    struct ipc_shm shm;
+    PyObject_HEAD struct ipc_shm shm;
     int is_open;
-    PyObject *name; /* or NULL */
+    PyObject *name;   /* or NULL */
     struct end *ends; /* that are open in it */
 };
 
@@ -117,14 +117,14 @@ struct message_type {
 struct row;
 
 struct end {
-    PyObject_HEAD
-    const struct ring_end *is;
+    PyObject_HEAD const struct ring_end *is;
     void *h; /* NULL: closed */
     struct segment *seg;
     struct end *next, **link; /* in seg->ends */
     struct message_type type, reply;
     int busy; /* a thread is in a call that waits */
-    struct row *row; /* what is claimed or peeked, or NULL; it owns a reference to this, not vice versa */
+    struct row
+        *row; /* what is claimed or peeked, or NULL; it owns a reference to this, not vice versa */
     unsigned char *record; /* records: where they are copied to first */
     size_t record_size;
 };
@@ -224,8 +224,9 @@ static int check(const struct end *e)
         return -1;
     }
     if (e->busy) {
-        PyErr_SetString(PyExc_RuntimeError, "another thread is in a call of this end, which one thread "
-                                            "at a time can use");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "another thread is in a call of this end, which one thread "
+                        "at a time can use");
         return -1;
     }
     return 0;
@@ -252,11 +253,8 @@ static int wait_for(struct end *e, size_t n, int64_t deadline)
             rc = PENDING;
             break;
         }
-        Py_BEGIN_ALLOW_THREADS
-        rc = e->is->wait(e->h, n, piece < deadline ? piece : deadline);
-        Py_END_ALLOW_THREADS
-        if (rc == -ETIMEDOUT && piece < deadline)
-            rc = -EINTR;
+        Py_BEGIN_ALLOW_THREADS rc = e->is->wait(e->h, n, piece < deadline ? piece : deadline);
+        Py_END_ALLOW_THREADS if (rc == -ETIMEDOUT && piece < deadline) rc = -EINTR;
     } while (rc == -EINTR);
     e->busy = 0;
     return rc;
@@ -338,8 +336,8 @@ static void end_dealloc(PyObject *self)
 }
 
 /* Tries once to make or open the ring: see `opening`. */
-static int try_to_open(struct end *e, const char *name, uint64_t capacity, unsigned how, unsigned ends,
-                       int version)
+static int try_to_open(struct end *e, const char *name, uint64_t capacity, unsigned how,
+                       unsigned ends, int version)
 {
     opening.bytes = (size_t)e->type.bytes;
     opening.reply = (size_t)e->reply.bytes;
@@ -365,10 +363,8 @@ static int open_end(struct end *e, const char *name, uint64_t capacity, unsigned
             return deadline == IPC_NOW ? rc : -ETIMEDOUT;
         if (PyErr_CheckSignals() != 0)
             return PENDING;
-        Py_BEGIN_ALLOW_THREADS
-        (void)nanosleep(&t, NULL);
-        Py_END_ALLOW_THREADS
-        if (!e->seg->is_open) /* closed by another thread */
+        Py_BEGIN_ALLOW_THREADS(void) nanosleep(&t, NULL);
+        Py_END_ALLOW_THREADS if (!e->seg->is_open) /* closed by another thread */
             return -EBADF;
         if (pause < 16000000)
             pause *= 2;
@@ -390,7 +386,8 @@ static PyObject *new_end(PyTypeObject *type, PyObject *args, int consumes)
     int version, rc;
 
     if (!PyArg_ParseTuple(args, "O!sIIiO!O!KIO", &segment_type, &seg, &name, &kind, &ends, &version,
-                          &PyTuple_Type, &types[0], &PyTuple_Type, &types[1], &capacity, &how, &timeout) ||
+                          &PyTuple_Type, &types[0], &PyTuple_Type, &types[1], &capacity, &how,
+                          &timeout) ||
         to_deadline(timeout, &deadline) != 0)
         return NULL;
     if (!seg->is_open)
@@ -456,7 +453,8 @@ static PyObject *end_was_size(PyObject *self, PyObject *none)
     if (check(e) != 0)
         return NULL;
     if (e->is->was_size == NULL) {
-        PyErr_SetString(PyExc_TypeError, "a broadcast does not know how many messages each reader has left");
+        PyErr_SetString(PyExc_TypeError,
+                        "a broadcast does not know how many messages each reader has left");
         return NULL;
     }
     return PyLong_FromUnsignedLongLong(e->is->was_size(e->h));
@@ -478,10 +476,15 @@ static PyObject *end_losses(PyObject *self, PyObject *none)
 
 #define END_METHODS                                                                                \
     {"close", end_close, METH_NOARGS,                                                              \
-     "close()\n--\n\nGives the end back; what is in the ring stays. The other end is told "        \
+     "close($self)\n--\n\nGives the end back; what is in the ring stays. The other end is told "   \
      "(PeerGone).\nAn end that is dropped, or whose `with` block ends, is closed, too."},          \
-    {"__enter__", return_self, METH_NOARGS, NULL},                                                 \
-    {"__exit__", (PyCFunction)(void (*)(void))end_exit, METH_FASTCALL, NULL}
-#define END_GETSET {"closed", end_closed, NULL, "Is the end closed?", NULL}
+        {"__enter__", return_self, METH_NOARGS, NULL},                                             \
+    {                                                                                              \
+        "__exit__", (PyCFunction)(void (*)(void))end_exit, METH_FASTCALL, NULL                     \
+    }
+#define END_GETSET                                                                                 \
+    {                                                                                              \
+        "closed", end_closed, NULL, "Is the end closed?", NULL                                     \
+    }
 
 #endif

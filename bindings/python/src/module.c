@@ -2,8 +2,8 @@
 #include "segment.h"
 #include "calls.h"
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_core", "The C part of ipc_ring.", -1, NULL,
-                                    NULL, NULL, NULL, NULL};
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_core", "The C part of ipc_ring.", -1, NULL, NULL, NULL, NULL, NULL};
 
 static int add_type(PyObject *m, const char *name, PyTypeObject *type)
 {
@@ -20,17 +20,20 @@ static int add_types(PyObject *m)
            add_type(m, "RecordProducer", &record_producer_type) ||
            add_type(m, "RecordConsumer", &record_consumer_type) ||
            add_type(m, "StreamProducer", &stream_producer_type) ||
-           add_type(m, "StreamConsumer", &stream_consumer_type) || add_type(m, "Client", &client_type) ||
-           add_type(m, "Server", &server_type) || add_type(m, "Request", &request_type);
+           add_type(m, "StreamConsumer", &stream_consumer_type) ||
+           add_type(m, "Client", &client_type) || add_type(m, "Server", &server_type) ||
+           add_type(m, "Request", &request_type);
 }
 
 static int add_constants(PyObject *m)
 {
-    return PyModule_AddIntConstant(m, "SPSC", END_SPSC) || PyModule_AddIntConstant(m, "MPMC", END_MPMC) ||
+    return PyModule_AddIntConstant(m, "SPSC", END_SPSC) ||
+           PyModule_AddIntConstant(m, "MPMC", END_MPMC) ||
            PyModule_AddIntConstant(m, "BROADCAST", END_BROADCAST) ||
            PyModule_AddIntConstant(m, "RECORD", END_RECORD) ||
            PyModule_AddIntConstant(m, "RECORD_BROADCAST", END_RECORD_BROADCAST) ||
-           PyModule_AddIntConstant(m, "STREAM", END_STREAM) || PyModule_AddIntConstant(m, "CALL", END_CALL) ||
+           PyModule_AddIntConstant(m, "STREAM", END_STREAM) ||
+           PyModule_AddIntConstant(m, "CALL", END_CALL) ||
            PyModule_AddIntConstant(m, "AT_LEAST_ONCE", IPC_MPMC_AT_LEAST_ONCE) ||
            PyModule_AddIntConstant(m, "ONE_PRODUCER", IPC_MPMC_ONE_PRODUCER) ||
            PyModule_AddIntConstant(m, "ONE_CONSUMER", IPC_MPMC_ONE_CONSUMER) ||

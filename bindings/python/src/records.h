@@ -29,7 +29,8 @@ static PyObject *record_push(PyObject *self, PyObject *record)
     return put_record((struct end *)self, record, IPC_NOW, 0);
 }
 
-static PyObject *record_send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *record_send(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
 {
     PyObject *a[2];
     int64_t deadline;
@@ -47,7 +48,8 @@ static int get_count(const char *call, PyObject *const *args, Py_ssize_t n, PyOb
     static const char *const names[] = {"n", "timeout"};
     PyObject *a[2];
 
-    if (get_arguments(call, names, 1, 2, args, n, keywords, a) != 0 || to_deadline(a[1], deadline) != 0)
+    if (get_arguments(call, names, 1, 2, args, n, keywords, a) != 0 ||
+        to_deadline(a[1], deadline) != 0)
         return -1;
     *count = PyNumber_AsSsize_t(a[0], PyExc_OverflowError);
     if (*count < 0 && !PyErr_Occurred())
@@ -113,7 +115,8 @@ static PyObject *record_pop(PyObject *self, PyObject *none)
     return record_of((struct end *)self, IPC_NOW, 0);
 }
 
-static PyObject *record_recv(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *record_recv(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
 {
     PyObject *timeout;
     int64_t deadline;
@@ -149,7 +152,8 @@ static int64_t take_records(struct end *e, struct ipc_record *records, size_t n,
 
 #define RECORDS_AT_A_TIME 1024
 
-static PyObject *record_recv_n(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *record_recv_n(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                               PyObject *keywords)
 {
     struct end *e = (struct end *)self;
     struct ipc_record records[RECORDS_AT_A_TIME];
@@ -165,12 +169,14 @@ static PyObject *record_recv_n(PyObject *self, PyObject *const *args, Py_ssize_t
         PyErr_SetString(PyExc_ValueError, "a batch has a message at least");
     if (most <= 0 || begin(e) != 0)
         return NULL;
-    rc = take_records(e, records, (size_t)(most < RECORDS_AT_A_TIME ? most : RECORDS_AT_A_TIME), deadline);
+    rc = take_records(e, records, (size_t)(most < RECORDS_AT_A_TIME ? most : RECORDS_AT_A_TIME),
+                      deadline);
     if (rc < 0)
         return raise_error(rc, NULL, 0);
     list = PyList_New((Py_ssize_t)rc);
     for (i = 0; list != NULL && i < (Py_ssize_t)rc; i++) {
-        PyObject *record = PyBytes_FromStringAndSize((const char *)records[i].at, (Py_ssize_t)records[i].n);
+        PyObject *record =
+            PyBytes_FromStringAndSize((const char *)records[i].at, (Py_ssize_t)records[i].n);
 
         if (record == NULL)
             Py_CLEAR(list);
@@ -190,7 +196,8 @@ static PyObject *record_merge(PyObject *self, PyObject *seconds)
     if ((patience == -1 && PyErr_Occurred()) || begin(e) != 0)
         return NULL;
     if (e->is != &ring_ends[END_RECORD][1] || !(patience > 0 && patience < 4e9)) {
-        PyErr_SetString(PyExc_ValueError, "patience is a number of seconds; a broadcast has one producer");
+        PyErr_SetString(PyExc_ValueError,
+                        "patience is a number of seconds; a broadcast has one producer");
         return NULL;
     }
     any_record_merge((struct any_record_consumer *)e->h, (int64_t)(patience * 1e9));
@@ -221,7 +228,7 @@ static PyMethodDef record_producer_methods[] = {
      "  ...\n"
      "ipc_ring._errors.TooLarge: [Errno 90] longer than the ring can ever take"},
     {"push", record_push, METH_O,
-     "push($self, record)\n--\n\nAs send, but Full where there is no room now."},
+     "push($self, record, /)\n--\n\nAs send, but Full where there is no room now."},
     {"claim", FAST(claim_n),
      "claim($self, n, timeout=None)\n--\n\n"
      "Room for a record of up to n bytes, to write it in place: a Row.\n\n"
@@ -265,7 +272,7 @@ static PyMethodDef record_consumer_methods[] = {
      "Ends a peek: the record is taken. Missed, in a lossy broadcast: what was read of it is not to be\n"
      "believed, as the writer has overwritten it."},
     {"merge", record_merge, METH_O,
-     "merge($self, patience)\n--\n\n"
+     "merge($self, patience, /)\n--\n\n"
      "From now on records come in the order of the 64-bit number that each begins with, of whichever\n"
      "producer. A producer that sends nothing is waited for `patience` seconds."},
     {"watch_producers", record_watch, METH_NOARGS,

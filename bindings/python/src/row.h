@@ -10,8 +10,7 @@
 #include "core.h"
 
 struct row {
-    PyObject_HEAD
-    struct end *e;
+    PyObject_HEAD struct end *e;
     void *at; /* NULL: committed, cancelled or released */
     Py_ssize_t n, shape, item;
     PyObject *format; /* or NULL: bytes */
@@ -36,8 +35,9 @@ static int end_row(struct end *e)
         }
     }
     if (r->exports > 0) {
-        PyErr_SetString(PyExc_BufferError, "an array or a memoryview of what was claimed or peeked is still "
-                                           "there: delete it first");
+        PyErr_SetString(PyExc_BufferError,
+                        "an array or a memoryview of what was claimed or peeked is still "
+                        "there: delete it first");
         return -1;
     }
     r->at = NULL;
@@ -75,8 +75,9 @@ static PyObject *claim(struct end *e, size_t n, int64_t deadline)
     while ((at = e->is->claim(e->h, &n)) == NULL) {
         rc = e->is->error(e->h);
         if (rc == 0 && waited && e->is->half != NULL) {
-            PyErr_SetString(PyExc_ValueError, "these elements lie across the end of the memory, which is not "
-                                              "mapped twice: make a stream whose bytes are whole pages");
+            PyErr_SetString(PyExc_ValueError,
+                            "these elements lie across the end of the memory, which is not "
+                            "mapped twice: make a stream whose bytes are whole pages");
             return NULL;
         }
         if (rc == 0)
@@ -100,7 +101,8 @@ static PyObject *commit(struct end *e, PyObject *count)
         PyErr_SetString(PyExc_ValueError, "nothing is claimed or peeked");
         return NULL;
     }
-    n = count == NULL || count == Py_None ? e->row->n : PyNumber_AsSsize_t(count, PyExc_OverflowError);
+    n = count == NULL || count == Py_None ? e->row->n
+                                          : PyNumber_AsSsize_t(count, PyExc_OverflowError);
     if (n == -1 && PyErr_Occurred())
         return NULL;
     if (n < 0 || n > e->row->n) {
@@ -144,8 +146,9 @@ static int row_get_buffer(PyObject *self, Py_buffer *view, int flags)
     struct row *r = (struct row *)self;
 
     if (r->at == NULL || ((flags & PyBUF_WRITABLE) != 0 && !r->e->is->produces)) {
-        PyErr_SetString(PyExc_BufferError, r->at == NULL ? "this row was committed, cancelled or released"
-                                                         : "what a consumer peeks at is read-only");
+        PyErr_SetString(PyExc_BufferError, r->at == NULL
+                                               ? "this row was committed, cancelled or released"
+                                               : "what a consumer peeks at is read-only");
         view->obj = NULL;
         return -1;
     }

@@ -7,8 +7,8 @@
 static PyTypeObject segment_type;
 
 /* How a segment is made or opened: keywords of the class methods. */
-static const char *const segment_options[] = {"name", "size", "timeout", "mode", "owner", "members",
-                                              "objects", "fresh", "read_only", NULL};
+static const char *const segment_options[] = {"name",    "size",    "timeout", "mode",      "owner",
+                                              "members", "objects", "fresh",   "read_only", NULL};
 
 struct segment_how {
     const char *name; /* NULL: without one */
@@ -18,8 +18,8 @@ struct segment_how {
 };
 
 /* A class method's arguments: `sized` is whether it takes a size, else it takes a timeout. */
-static int segment_arguments(struct segment_how *h, PyObject *args, PyObject *keywords, const char *format,
-                             int sized)
+static int segment_arguments(struct segment_how *h, PyObject *args, PyObject *keywords,
+                             const char *format, int sized)
 {
     static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
     const char *names[9], *const *all = segment_options;
@@ -38,7 +38,8 @@ static int segment_arguments(struct segment_how *h, PyObject *args, PyObject *ke
     h->options = defaults;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, format, (char **)(uintptr_t)names, &h->name,
                                      sized ? (void *)&h->size : (void *)&timeout, &mode, &owner,
-                                     &h->options.members, &h->options.objects, &fresh, &read_only) ||
+                                     &h->options.members, &h->options.objects, &fresh,
+                                     &read_only) ||
         to_deadline(timeout, &h->deadline) != 0)
         return -1;
     if (sized && h->size < 0) {
@@ -82,7 +83,8 @@ static PyObject *segment_create(PyObject *type, PyObject *args, PyObject *keywor
     if (segment_arguments(&h, args, keywords, "zn|$InIIpp:create", 1) != 0)
         return NULL;
     s = new_segment(type, h.name);
-    return opened(s, s == NULL ? 0 : ipc_shm_create_with(&s->shm, h.name, (size_t)h.size, &h.options));
+    return opened(s,
+                  s == NULL ? 0 : ipc_shm_create_with(&s->shm, h.name, (size_t)h.size, &h.options));
 }
 
 static PyObject *segment_open_or_create(PyObject *type, PyObject *args, PyObject *keywords)
@@ -93,8 +95,8 @@ static PyObject *segment_open_or_create(PyObject *type, PyObject *args, PyObject
     if (segment_arguments(&h, args, keywords, "sn|$InIIpp:open_or_create", 1) != 0)
         return NULL;
     s = new_segment(type, h.name);
-    return opened(s, s == NULL ? 0
-                               : ipc_shm_open_or_create(&s->shm, h.name, (size_t)h.size, &h.options));
+    return opened(
+        s, s == NULL ? 0 : ipc_shm_open_or_create(&s->shm, h.name, (size_t)h.size, &h.options));
 }
 
 /* Opens by name, or receives where `socket` is a descriptor; in pieces, as wait_for. */
@@ -108,12 +110,10 @@ static int wait_for_segment(struct segment *s, const struct segment_how *h, int 
         if (PyErr_CheckSignals() != 0)
             return PENDING;
         piece = piece < h->deadline ? piece : h->deadline;
-        Py_BEGIN_ALLOW_THREADS
-        rc = socket < 0 ? ipc_shm_open_with(&s->shm, h->name, piece, &h->options)
-                        : ipc_shm_recv_with(&s->shm, socket, piece, &h->options);
-        Py_END_ALLOW_THREADS
-        if (rc == -ETIMEDOUT && piece < h->deadline)
-            rc = -EINTR;
+        Py_BEGIN_ALLOW_THREADS rc = socket < 0
+                                        ? ipc_shm_open_with(&s->shm, h->name, piece, &h->options)
+                                        : ipc_shm_recv_with(&s->shm, socket, piece, &h->options);
+        Py_END_ALLOW_THREADS if (rc == -ETIMEDOUT && piece < h->deadline) rc = -EINTR;
     } while (rc == -EINTR);
     return rc;
 }
@@ -138,8 +138,8 @@ static PyObject *segment_receive(PyObject *type, PyObject *args, PyObject *keywo
     struct segment *s;
     int read_only = 0, fd;
 
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O$pn:receive", (char **)(uintptr_t)names, &from,
-                                     &timeout, &read_only, &largest) ||
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O$pn:receive", (char **)(uintptr_t)names,
+                                     &from, &timeout, &read_only, &largest) ||
         to_deadline(timeout, &h.deadline) != 0 || (fd = PyObject_AsFileDescriptor(from)) < 0)
         return NULL;
     h.options.flags = read_only ? IPC_SHM_READ_ONLY : 0;
@@ -287,7 +287,8 @@ static PyObject *segment_list(PyObject *self, PyObject *none)
     return names;
 }
 
-#define KEYWORDS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS | METH_CLASS
+#define KEYWORDS(function)                                                                         \
+    (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS | METH_CLASS
 
 static PyMethodDef segment_methods[] = {
     {"create", KEYWORDS(segment_create),
@@ -305,18 +306,18 @@ static PyMethodDef segment_methods[] = {
      "  ...\n"
      "ipc_ring._errors.NotFound: ..."},
     {"open_or_create", KEYWORDS(segment_open_or_create),
-     "open_or_create($type, name, size, *, mode=0o600, members=0, objects=0)\n--\n\n"
+     "open_or_create($type, name, size, *, mode=0o600, owner=-1, members=0, objects=0)\n--\n\n"
      "Opens the segment, or creates it: for processes any of which may come first."},
     {"receive", KEYWORDS(segment_receive),
      "receive($type, socket, timeout=None, *, read_only=False, largest=0)\n--\n\n"
      "Opens the segment that the process at the other end of a Unix socket sends by `send`."},
     {"send", segment_send, METH_O,
-     "send($self, socket)\n--\n\nSends the segment over a connected Unix socket."},
+     "send($self, socket, /)\n--\n\nSends the segment over a connected Unix socket."},
     {"sync", segment_sync, METH_NOARGS,
      "sync($self)\n--\n\nOf a segment in a file: returns when all that was stored is on the disk."},
     {"rings", segment_list, METH_NOARGS, "rings($self)\n--\n\nThe names of what is in the segment."},
     {"unlink", segment_unlink, METH_O | METH_STATIC,
-     "unlink(name)\n--\n\nFrees the name. A process that has the segment open keeps it."},
+     "unlink(name, /)\n--\n\nFrees the name. A process that has the segment open keeps it."},
     {"close", segment_close, METH_NOARGS,
      "close($self)\n--\n\nCloses the ends that are open in the segment, and leaves it. The name and what\n"
      "is in the rings stay. A segment that is dropped is closed once the ends in it are."},

@@ -33,12 +33,14 @@ static PyObject *producer_push(PyObject *self, PyObject *message)
     return put_one((struct end *)self, message, IPC_NOW, 0);
 }
 
-static PyObject *producer_send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *producer_send(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                               PyObject *keywords)
 {
     PyObject *a[2];
     int64_t deadline;
 
-    if (get_arguments("send", put_names, 1, 2, args, n, keywords, a) != 0 || to_deadline(a[1], &deadline) != 0)
+    if (get_arguments("send", put_names, 1, 2, args, n, keywords, a) != 0 ||
+        to_deadline(a[1], &deadline) != 0)
         return NULL;
     return put_one((struct end *)self, a[0], deadline, 1);
 }
@@ -62,7 +64,8 @@ static int64_t put_all(struct end *e, const Py_buffer *from, int64_t deadline)
     return rc == PENDING || (rc < 0 && done == 0) ? rc : (int64_t)done;
 }
 
-static PyObject *producer_send_n(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *producer_send_n(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *keywords)
 {
     static const char *const names[] = {"messages", "timeout"};
     struct end *e = (struct end *)self;
@@ -125,7 +128,8 @@ static PyObject *consumer_pop(PyObject *self, PyObject *none)
     return take_one((struct end *)self, IPC_NOW, 0);
 }
 
-static PyObject *consumer_recv(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *consumer_recv(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                               PyObject *keywords)
 {
     PyObject *timeout;
     int64_t deadline;
@@ -183,7 +187,8 @@ static PyObject *take_many(struct end *e, Py_ssize_t n, int64_t deadline, int wa
     return raise_error(rc, NULL, 0);
 }
 
-static PyObject *consumer_recv_n(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *consumer_recv_n(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *keywords)
 {
     PyObject *a[2];
     Py_ssize_t most;
@@ -207,7 +212,8 @@ static PyObject *consumer_pop_n(PyObject *self, PyObject *most)
     return take_many((struct end *)self, n, IPC_NOW, 0);
 }
 
-static PyObject *consumer_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *consumer_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                    PyObject *keywords)
 {
     struct end *e = (struct end *)self;
     PyObject *a[2];
@@ -215,7 +221,8 @@ static PyObject *consumer_recv_into(PyObject *self, PyObject *const *args, Py_ss
     int64_t deadline, rc;
 
     if (get_arguments("recv_into", get_into_names, 1, 2, args, n, keywords, a) != 0 ||
-        to_deadline(a[1], &deadline) != 0 || PyObject_GetBuffer(a[0], &to, PyBUF_ND | PyBUF_WRITABLE) != 0)
+        to_deadline(a[1], &deadline) != 0 ||
+        PyObject_GetBuffer(a[0], &to, PyBUF_ND | PyBUF_WRITABLE) != 0)
         return NULL;
     if ((to.itemsize != 1 && to.itemsize != e->type.bytes) || to.len < e->type.bytes) {
         PyErr_Format(PyExc_ValueError, "%zd bytes in items of %zd, where messages have %zd", to.len,
@@ -232,8 +239,11 @@ static PyObject *consumer_recv_into(PyObject *self, PyObject *const *args, Py_ss
 /* ------------------------------------------------------------------ the types */
 
 #define MONITOR_METHODS                                                                            \
-    {"was_size", end_was_size, METH_NOARGS,                                                        \
-     "was_size($self)\n--\n\nAbout how many messages, or elements, were in the ring just now."}
+    {                                                                                              \
+        "was_size", end_was_size, METH_NOARGS,                                                     \
+            "was_size($self)\n--\n\nAbout how many messages, or elements, were in the ring just "  \
+            "now."                                                                                 \
+    }
 
 static PyMethodDef producer_methods[] = {
     {"send", FAST(producer_send),
@@ -246,7 +256,7 @@ static PyMethodDef producer_methods[] = {
      "  ...\n"
      "ValueError: 4 bytes in items of 1, where a message has 3"},
     {"push", producer_push, METH_O,
-     "push($self, message)\n--\n\nAs send, but Full where there is no room now."},
+     "push($self, message, /)\n--\n\nAs send, but Full where there is no room now."},
     {"send_n", FAST(producer_send_n),
      "send_n($self, messages, timeout=None)\n--\n\n"
      "Sends the messages of an array, or of bytes in which they are back to back. Returns how many:\n"
@@ -254,7 +264,7 @@ static PyMethodDef producer_methods[] = {
      ">>> out.send_n(b'twosix')\n"
      "2"},
     {"push_n", producer_push_n, METH_O,
-     "push_n($self, messages)\n--\n\nAs send_n, of as many as there is room for now; Full: none."},
+     "push_n($self, messages, /)\n--\n\nAs send_n, of as many as there is room for now; Full: none."},
     {"claim", FAST(slot_claim),
      "claim($self, timeout=None)\n--\n\n"
      "The next slot, to write the message in place: a Row.\n\n"
@@ -292,7 +302,7 @@ static PyMethodDef consumer_methods[] = {
      "2\n"
      ">>> inp.recv_n(100, timeout=1)\n"
      "bytearray(b'twosix')"},
-    {"pop_n", consumer_pop_n, METH_O, "pop_n($self, most)\n--\n\nAs recv_n, but Empty where there is none now."},
+    {"pop_n", consumer_pop_n, METH_O, "pop_n($self, most, /)\n--\n\nAs recv_n, but Empty where there is none now."},
     {"recv_into", FAST(consumer_recv_into),
      "recv_into($self, to, timeout=None)\n--\n\n"
      "As recv_n, into an array or other buffer of yours. Returns how many."},

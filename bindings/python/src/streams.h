@@ -4,7 +4,8 @@
 
 #include "records.h"
 
-static PyObject *stream_wait(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *stream_wait(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
 {
     struct end *e = (struct end *)self;
     Py_ssize_t count;
@@ -19,7 +20,8 @@ static PyObject *stream_wait(PyObject *self, PyObject *const *args, Py_ssize_t n
     Py_RETURN_NONE;
 }
 
-static PyObject *stream_recv(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+static PyObject *stream_recv(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
 {
     Py_ssize_t most;
     int64_t deadline;
@@ -39,8 +41,10 @@ static PyObject *stream_next(PyObject *self)
 }
 
 #define STREAM_METHODS                                                                             \
-    {"wait", FAST(stream_wait),                                                                    \
-     "wait($self, n, timeout=None)\n--\n\nWaits until n elements can be moved at once."}
+    {                                                                                              \
+        "wait", FAST(stream_wait),                                                                 \
+            "wait($self, n, timeout=None)\n--\n\nWaits until n elements can be moved at once."     \
+    }
 
 static PyMethodDef stream_producer_methods[] = {
     {"send", FAST(producer_send_n),
@@ -52,7 +56,7 @@ static PyMethodDef stream_producer_methods[] = {
      ">>> inp.recv(5), inp.recv(100)\n"
      "(bytearray(b'hello'), bytearray(b' world'))"},
     {"push", producer_push_n, METH_O,
-     "push($self, elements)\n--\n\nAs send, of as many as there is room for now; Full: none."},
+     "push($self, elements, /)\n--\n\nAs send, of as many as there is room for now; Full: none."},
     {"claim", FAST(claim_n),
      "claim($self, n, timeout=None)\n--\n\n"
      "Waits until there is room for n elements, and gives it in place: a Row.\n\n"
@@ -74,7 +78,7 @@ static PyMethodDef stream_consumer_methods[] = {
      "recv($self, n, timeout=None)\n--\n\n"
      "Takes up to n elements, as soon as there is one: an array of the stream's type, or a bytearray.\n"
      "`for elements in consumer` does so until the other end leaves."},
-    {"pop", consumer_pop_n, METH_O, "pop($self, n)\n--\n\nAs recv, but Empty where there is none now."},
+    {"pop", consumer_pop_n, METH_O, "pop($self, n, /)\n--\n\nAs recv, but Empty where there is none now."},
     {"recv_into", FAST(consumer_recv_into),
      "recv_into($self, to, timeout=None)\n--\n\n"
      "As recv, into an array or other buffer of yours. Returns how many."},

@@ -2,12 +2,13 @@
 
 import errno
 import os
+from typing import Dict, Optional, Type
 
 
 class Error(OSError):
     """Whatever a call of this package reports. `errno` is that of the C call."""
 
-    text = None
+    text: Optional[str] = None
 
 
 class Full(Error, BlockingIOError):
@@ -103,7 +104,7 @@ class NotPermitted(Refused, PermissionError):
     """It belongs to another user, or may only be read here."""
 
 
-_running = {
+_running: Dict[int, Type[Error]] = {
     errno.ETIMEDOUT: Timeout,
     errno.EPIPE: PeerGone,
     errno.EOWNERDEAD: PeerDied,
@@ -112,7 +113,7 @@ _running = {
     errno.EMSGSIZE: TooLarge,
     errno.ECHILD: Forked,
 }
-_opening = {
+_opening: Dict[int, Type[Error]] = {
     errno.EBADF: Closed,
     errno.ETIMEDOUT: Timeout,
     errno.EPIPE: PeerGone,
@@ -133,8 +134,9 @@ _opening = {
 }
 
 
-def error(number, why, produces):
+def error(number: int, why: Optional[str], produces: bool) -> Error:
     """The exception for an errno: `why` is a sentence where a segment has one, else None."""
+    kind: Type[Error]
     if why is not None:
         return _opening.get(number, Refused)(number, why)
     if number == errno.EAGAIN:
