@@ -1,7 +1,9 @@
 """Tests bindings/python, with tests/python_peer.c at the other end: test_python.py PEER."""
 
 import doctest
+import mmap
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -106,7 +108,10 @@ class Messages(WithSegment):
         for kind, name in ((Spsc(1), "a"), (Records(), "b"), (Stream(1), "c")):
             with kind.producer(self.seg, name, 4096) as out:
                 out.send(b"x")
-            self.assertEqual([bytes(x) for x in kind.consumer(self.seg, name)], [b"x"])
+            inp = kind.consumer(self.seg, name)
+            self.assertEqual(bytes(next(inp)), b"x")
+            with self.assertRaises(ipc_ring.PeerGone):
+                inp.recv(*[1] * (name == "c"), timeout=1)
 
     def test_bytes_batches_and_places(self):
         ring = Spsc(4)
@@ -394,7 +399,7 @@ class Waiting(WithSegment):
             child.stdout.read(1)
             self.asleep(child)
             child.send_signal(signal.SIGINT)
-            self.assertEqual(child.wait(), 42)
+            self.assertEqual(child.wait(15), 42)  # else it waits on
 
     def test_a_handler_that_returns_does_not_end_a_wait(self):
         code = (
@@ -427,6 +432,54 @@ class Waiting(WithSegment):
         self.assertEqual(self.inp.recv(), b"message!")
 
 
+class Hostile(WithSegment):
+    def calls(self, ends, server, client):
+        for out, inp in ends:
+            n = [1] if hasattr(inp, "wait") else []  # a stream: how many
+            room = [] if hasattr(out, "send_n") else [1]
+            yield lambda: out.push(b"12345678")
+            yield lambda: inp.pop(*n)
+            yield lambda: out.send(b"87654321", 0)
+            yield lambda: (inp.recv if n else inp.recv_n)(8, 0)
+            yield lambda: bytes(out.claim(*room, 0))
+            yield out.commit
+            yield lambda: bytes(inp.peek(*n, 0))
+            yield inp.release
+            for i in range(70):
+                yield lambda: out.push(b"12345678")
+            for i in range(70):
+                yield lambda: inp.pop(*n)
+        yield lambda: client.ask(b"12345678", 0)
+        yield lambda: server.serve(0).answer(b"12345678")
+        yield lambda: client.collect(0)
+
+    def test_whatever_is_in_the_memory_is_an_exception_at_worst(self):
+        """Random bytes, written to the rings, and to what the segment says of itself."""
+        chance = random.Random(1)
+        kinds = [Spsc(8), Mpmc(8), Broadcast(8), Records(), RecordBroadcast(), Stream(8)]
+        seen = set()
+        with open("/dev/shm/" + self.name, "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+            whole = bytes(memory)
+            for turn in range(60):
+                memory[:] = whole
+                with Segment.open(self.name, 0) as seg:
+                    ends = [(k.producer(seg, f"{i}", 64), k.consumer(seg, f"{i}")) for i, k in enumerate(kinds)]
+                    server, client = Call(8, 8).server(seg, "call", 4), Call(8, 8).client(seg, "call")
+                    for step in range(10):
+                        for k in range(chance.choice((1, 100, 5000))):
+                            at = chance.randrange(16384) & ~7
+                            memory[at : at + 8] = chance.choice((bytes(8), b"\xff" * 8, chance.randbytes(8)))
+                        for call in self.calls(ends, server, client):
+                            try:
+                                call()
+                            except (ipc_ring.Error, ValueError) as error:
+                                seen.add(type(error))
+                    for end in [server, client] + [end for both in ends for end in both]:
+                        end.close()
+            memory[:] = whole
+        self.assertLessEqual({ipc_ring.Corrupt, ipc_ring.Empty, ipc_ring.Full}, seen)
+
+
 class Refusals(WithSegment):
     def test_reasons(self):
         out = Spsc(8).producer(self.seg, "ring", 16)
@@ -445,6 +498,9 @@ class Refusals(WithSegment):
         self.assertRaises(ipc_ring.Refused, Spsc(8).producer, self.seg, "odd", 3)
         self.assertRaises(ValueError, Spsc(8).producer, self.seg, "none", 0)
         self.assertRaises(ValueError, Spsc(0).producer, self.seg, "none", 4)
+        self.assertRaises(ValueError, Spsc(8).producer, self.seg, "none", 1 << 64)
+        self.assertRaises(ValueError, Records().producer, self.seg, "none", 4096, producers=1 << 32)
+        self.assertRaises(ValueError, Segment.unlink, "nul\0")
         self.assertRaises(TypeError, Spsc, "O")
         self.assertRaises(FileExistsError, Segment.create, self.name, 4096)
         self.assertRaises(FileNotFoundError, Segment.open, self.name + "-missing", 0)

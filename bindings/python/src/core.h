@@ -278,6 +278,15 @@ static int64_t move(struct end *e, void *messages, size_t n, size_t want, int64_
     return rc;
 }
 
+static void forget_end(struct end *e)
+{
+    free(e->h);
+    e->h = NULL;
+    *e->link = e->next;
+    if (e->next != NULL)
+        e->next->link = e->link;
+}
+
 /* Leaves the ring. 0, or -1 with an exception. */
 static int close_end(struct end *e)
 {
@@ -286,11 +295,7 @@ static int close_end(struct end *e)
     if (begin(e) != 0)
         return -1;
     e->is->detach(e->h);
-    free(e->h);
-    e->h = NULL;
-    *e->link = e->next;
-    if (e->next != NULL)
-        e->next->link = e->link;
+    forget_end(e);
     return 0;
 }
 
@@ -326,8 +331,9 @@ static void end_dealloc(PyObject *self)
 {
     struct end *e = (struct end *)self;
 
-    if (e->h != NULL && close_end(e) != 0) /* nothing is exported, as that refers to the end */
-        PyErr_Clear();
+    if (e->busy) /* came by fork while another thread, which is not here, was in the midst of a call */
+        forget_end(e);
+    (void)close_end(e); /* nothing of it is in use, as that refers to it */
     drop_type(&e->type);
     drop_type(&e->reply);
     free(e->record);

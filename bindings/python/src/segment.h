@@ -185,13 +185,18 @@ static PyObject *segment_sync(PyObject *self, PyObject *none)
 
 static PyObject *segment_unlink(PyObject *none, PyObject *name)
 {
-    const char *n = PyUnicode_AsUTF8(name);
+    Py_ssize_t length;
+    const char *n = PyUnicode_AsUTF8AndSize(name, &length);
     char why[300];
     int rc;
 
     (void)none;
     if (n == NULL)
         return NULL;
+    if ((size_t)length != strlen(n)) {
+        PyErr_SetString(PyExc_ValueError, "embedded null character");
+        return NULL;
+    }
     rc = ipc_shm_unlink(n);
     if (rc != 0) {
         (void)snprintf(why, sizeof why, "unlink '%.200s': %s", n, strerror(-rc));

@@ -102,8 +102,10 @@ class _Kind:
         self._version = version
 
     def _open(self, end, segment, name, capacity, how, timeout):
-        if capacity is not None and capacity <= 0:
-            raise ValueError("a ring has a place at least")
+        if capacity is not None and not 0 < capacity < 1 << 63:
+            raise ValueError("capacity is out of range")
+        if not 0 <= how < 1 << 32:
+            raise ValueError("a number of ends is out of range")
         return end(
             segment, name, self._kind, self._ends, self._version, self._type, self._reply,
             capacity or 0, how, timeout,
