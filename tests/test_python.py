@@ -536,6 +536,25 @@ class Refusals(WithSegment):
 
 
 class Documentation(WithSegment):
+    def test_the_manual(self):
+        manual = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bindings", "python", "README.md")
+        failures, tries = doctest.testfile(manual, module_relative=False, globs={"name": self.name + "-manual"})
+        self.assertGreater(tries, 40)
+        self.assertEqual(failures, 0)
+
+    def test_the_program_in_the_readme(self):
+        readme = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "README.md")
+        with open(readme) as file:
+            program = file.read().split("```python\n")[1].split("```")[0].replace('"feed"', "sys.argv[1]")
+        out = Spsc(TICK).producer(self.seg, "ticks", 4096)
+        child = self.python(program)
+        ticks = np.zeros(1000000, TICK)
+        ticks["ns"] = np.arange(1, 1000001)
+        ticks["px"] = 101
+        self.assertEqual(out.send_n(ticks, LONG), 1000000)
+        self.assertEqual(child.communicate()[0], b"1000000 ticks, the last at 101.00\n")
+        Segment.create(self.name, 1 << 20).close()  # the program has unlinked it
+
     def ends(self, of, name):
         """The two ends of a new ring, for the examples of a method."""
         if of in (ipc_ring.Client, ipc_ring.Server):
