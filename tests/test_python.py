@@ -1,6 +1,7 @@
 """Tests bindings/python, with tests/python_peer.c at the other end: test_python.py PEER."""
 
 import doctest
+import importlib.metadata
 import mmap
 import os
 import random
@@ -502,6 +503,8 @@ class Refusals(WithSegment):
         self.assertRaises(ValueError, Records().producer, self.seg, "none", 4096, producers=1 << 32)
         self.assertRaises(ValueError, Segment.unlink, "nul\0")
         self.assertRaises(TypeError, Spsc, "O")
+        spsc = Spsc(8)
+        self.assertRaises(TypeError, spsc._open, ipc_ring.Server, self.seg, "ring", None, 0, None)
         self.assertRaises(FileExistsError, Segment.create, self.name, 4096)
         self.assertRaises(FileNotFoundError, Segment.open, self.name + "-missing", 0)
         self.assertRaises(ipc_ring.Timeout, Segment.open, self.name + "-missing", 0.01)
@@ -536,6 +539,9 @@ class Refusals(WithSegment):
 
 
 class Documentation(WithSegment):
+    def test_the_version_is_that_of_the_headers(self):
+        self.assertEqual(importlib.metadata.version("ipc_ring"), ipc_ring.__version__)
+
     def test_the_manual(self):
         manual = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bindings", "python", "README.md")
         failures, tries = doctest.testfile(manual, module_relative=False, globs={"name": self.name + "-manual"})

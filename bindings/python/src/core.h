@@ -15,7 +15,19 @@
 #define PENDING INT_MIN /* in place of an errno: a Python exception is set */
 
 static PyObject *make_error; /* of _errors.py */
-static PyTypeObject segment_type;
+static PyTypeObject segment_type, producer_type, consumer_type, record_producer_type,
+    record_consumer_type, stream_producer_type, stream_consumer_type, client_type, server_type;
+
+/* Which type has the calls of an end, as ring_ends. */
+static PyTypeObject *const end_types[][2] = {
+    [END_SPSC] = {&producer_type, &consumer_type},
+    [END_MPMC] = {&producer_type, &consumer_type},
+    [END_BROADCAST] = {&producer_type, &consumer_type},
+    [END_RECORD] = {&record_producer_type, &record_consumer_type},
+    [END_RECORD_BROADCAST] = {&record_producer_type, &record_consumer_type},
+    [END_STREAM] = {&stream_producer_type, &stream_consumer_type},
+    [END_CALL] = {&client_type, &server_type},
+};
 
 /* ------------------------------------------------------------------ errors and arguments */
 
@@ -396,6 +408,10 @@ static PyObject *new_end(PyTypeObject *type, PyObject *args, int consumes)
                           &timeout) ||
         to_deadline(timeout, &deadline) != 0)
         return NULL;
+    if (kind > END_CALL || type != end_types[kind][consumes]) {
+        PyErr_SetString(PyExc_TypeError, "an end of another kind of ring");
+        return NULL;
+    }
     if (!seg->is_open)
         return raise_error(-EBADF, "the segment is closed", 0);
     e = (struct end *)type->tp_alloc(type, 0);

@@ -272,7 +272,9 @@ static PyMethodDef producer_methods[] = {
      "...     slot[:] = b'ten'\n"
      ">>> inp.recv(timeout=1)\n"
      "b'ten'"},
-    {"commit", FAST(end_commit), "commit($self)\n--\n\nSends the slot that was claimed."},
+    {"commit", FAST(end_commit), "commit($self)\n--\n\n"
+     "Sends the slot that was claimed. Full, where there are several producers: others have passed this\n"
+     "one over, and there is no room now; claim gives the slot again, as it was written."},
     {"cancel", end_cancel, METH_NOARGS, "cancel($self)\n--\n\nGives the slot back unsent."},
     {"losses", end_losses, METH_NOARGS,
      "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages killed processes have cost."},
