@@ -212,12 +212,12 @@
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
  *       Makes the ring if it is not there. The errors of ipc_shm_make and NAME_init; and -EPROTO
  *       where something else has that name: another kind, capacity, message size, version of the
- *       type or `how`.
+ *       type or `how`. Where another process is making it, waits for that; -EBUSY after a second.
  *   int NAME_END_open(struct NAME_END *, struct ipc_shm *, const char *name)
  *       Attaches to an end of the ring. Waits until the ring is there, as ipc_shm_find does. The
  *       errors of both.
  *   int NAME_END_create(struct NAME_END *, struct ipc_shm *, const char *name, capacity [, how])
- *       NAME_create, then NAME_END_open. Where another process is making the ring, waits for that.
+ *       NAME_create, then NAME_END_open.
  *
  * Messages: lock-free or wait-free, never blocking; the errors stand at ipc_spsc_push and the like
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
@@ -263,9 +263,9 @@
  *                      before.
  *         -EPIPE       the other end was detached, or its process has closed the segment. (A
  *                      process that ends without either counts as killed.) These two are
- *                      reported once for each process that was seen at the other end; after that a
- *                      call waits for its successor. Deaths from before this handle was attached
- *                      are not reported.
+ *                      reported once, by the first call that finds no message, or no room: for the
+ *                      processes that were at the other end since this handle was attached, unless
+ *                      another one is there already. After that a call waits for a successor.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
@@ -548,6 +548,9 @@ struct ipc_ring_shared_ {
     uint64_t next_version; /* before init: IPC_RING_NEXT_ + what version is to be, else 0 */
     unsigned char pad[8];
 };
+
+/* The ring's fields end[2] and left[2] are beside each other: from an end to its count. */
+#define IPC_RING_LEFT_ 2
 
 #define IPC_RING_NEXT_ (UINT64_C(0x76657273) << 32) /* "vers" */
 
@@ -855,6 +858,16 @@ IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
     /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
+}
+
+/* Detaches from an end: frees it, and counts in `left` that one has gone. The process at the other
+ * end may have had no look between this one's attach and now, as it always found messages or room:
+ * then the count tells it. */
+IPC_INLINE void ipc_ring_detach_end_(uint64_t *end, uint64_t id)
+{
+    /* Before the end is free, so that whoever finds it free finds the count as well. */
+    (void)ck_pr_faa_64(end + IPC_RING_LEFT_, 1);
+    ipc_ring_leave_end_(end, id);
 }
 
 /* The scans of one process for a holder that it may replace. Begins as zeros. */
@@ -1271,9 +1284,11 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
     struct ipc_ring_shared_ is;
-    /* The holders of the producer's end and of the consumer's, as in core.h. */
+    /* The holders of the producer's end and of the consumer's, and how often each was left, as in
+     * core.h. */
     uint64_t end[2];
-    unsigned char pad1[48];
+    uint64_t left[2];
+    unsigned char pad1[32];
     /* Every position below has been consumed. Written by the consumer alone. */
     uint64_t head;
     unsigned char pad2[120];
@@ -1285,6 +1300,7 @@ struct ipc_spsc_shared {
 };
 
 IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
+IPC_RING_ASSERT_(left, offsetof(struct ipc_spsc_shared, left) == 80)
 IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
 IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
 IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
@@ -1578,7 +1594,7 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self))
-        ipc_ring_leave_end_(&p->ring->end[0], p->id);
+        ipc_ring_detach_end_(&p->ring->end[0], p->id);
     (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
@@ -1587,7 +1603,7 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
     if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
         if (c->head != c->published)
             ipc_spsc_publish_(c);
-        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+        ipc_ring_detach_end_(&c->ring->end[1], c->id);
     }
     (void)ipc_spsc_consumer_disable_(c, -EINVAL);
 }
@@ -2036,7 +2052,8 @@ struct ipc_stream_shared {
     /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
     struct ipc_ring_shared_ is;
     uint64_t end[2]; /* holders of the producer's and the consumer's end, as in core.h */
-    unsigned char pad1[48];
+    uint64_t left[2];
+    unsigned char pad1[32];
     /* The positions of both ends, in elements. */
     uint64_t tail;
     unsigned char pad2[56];
@@ -2051,6 +2068,7 @@ struct ipc_stream_shared {
     /* up to a page, and then capacity elements */
 };
 
+IPC_RING_ASSERT_(stream_left, offsetof(struct ipc_stream_shared, left) == 80)
 IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
 IPC_RING_ASSERT_(stream_head, offsetof(struct ipc_stream_shared, head) == 256)
 IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
@@ -2223,7 +2241,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
     if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
-        ipc_ring_leave_end_(s->holder, s->id);
+        ipc_ring_detach_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }
 
@@ -3785,7 +3803,10 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ck_pr_store_64(&p->lane->tail, p->tail);
-        ipc_ring_leave_end_(p->holder, p->id);
+        if (p->holder == &p->ring->end[0])
+            ipc_ring_detach_end_(p->holder, p->id);
+        else /* one of several: its term in the lane says so */
+            ipc_ring_leave_end_(p->holder, p->id);
     }
     (void)ipc_record_producer_disable_(p, -EINVAL);
 }
@@ -3795,7 +3816,7 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
     if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
         if (c->head != c->published)
             ipc_record_publish_(c);
-        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+        ipc_ring_detach_end_(&c->ring->end[1], c->id);
     }
     (void)ipc_record_consumer_disable_(c, -EINVAL);
 }
@@ -4873,7 +4894,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
-        ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
+        ipc_ring_detach_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 
@@ -5645,7 +5666,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
-        ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
+        ipc_ring_detach_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 
@@ -6097,7 +6118,8 @@ struct ipc_mpmc_shared {
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
     uint64_t end[2];  /* of an end for one process at a time: its holder, as in ipc_spsc_shared */
-    unsigned char pad1[24];
+    uint64_t left[2];
+    unsigned char pad1[8];
     /* Hints, stored by anyone: about where the next claim and the next message are. */
     uint64_t tail;
     unsigned char pad2[120];
@@ -6108,6 +6130,8 @@ struct ipc_mpmc_shared {
     /* the seats, in whole lines; then capacity slots of ipc_ring_line_stride_(bytes) each */
 };
 
+IPC_RING_ASSERT_(mpmc_left,
+                 offsetof(struct ipc_mpmc_shared, left) == offsetof(struct ipc_mpmc_shared, end) + 16)
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
@@ -7285,7 +7309,7 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
     if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
-            ipc_ring_leave_end_(m->end, m->id);
+            ipc_ring_detach_end_(m->end, m->id);
     }
     memset(m, 0, sizeof *m);
     ipc_ring_begin_self_(&m->self, NULL, NULL);
@@ -8754,7 +8778,7 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
  */
 #define IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, H, ATTACH_BELLS, ...)                               \
         struct ipc_notify data, space;                                                             \
-        uint64_t peer_seen;                                                                        \
+        struct ipc_notify_peer_ peer;                                                              \
         uint64_t woken_for;
 #define IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, H, ATTACH_BELLS, ...)                               \
     IPC_INLINE int NAME##_##END##_attach_bells_(struct NAME##_##END *h, struct ipc_peer *me)       \
@@ -8808,8 +8832,9 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         if (h->H.ring == NULL)                                                                     \
             return h->H.error;                                                                     \
         return ipc_notify_wait_with_peer_(                                                         \
-            &h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END], &h->peer_seen, deadline,\
-            ipc_notify_wait_until_, NAME##_##END##_look_, h, argument);                            \
+            &h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END],                        \
+            &h->H.ring->left[IPC_RING_OTHER_##END], &h->peer, deadline, ipc_notify_wait_until_,    \
+            NAME##_##END##_look_, h, argument);                                                    \
     }
 #define IPC_RING_END_(NAME, K, END, H, ANYONE, FIRST, ...)                                         \
     IPC_RING_HANDLE_(NAME, K, END, H, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)      \
@@ -8829,8 +8854,9 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         return h->H.error = rc;                                                                    \
     }                                                                                              \
     h->IPC_RING_OURS_##END.looks_each_second = 1;                                                  \
-    h->peer_seen =                                                                                 \
+    h->peer.seen =                                                                                 \
         ipc_notify_first_seen_(&h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END]);    \
+    h->peer.left = ck_pr_load_64(&h->H.ring->left[IPC_RING_OTHER_##END]);                          \
     h->woken_for = ck_pr_load_64(&h->H.ring->head);                                                \
     (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                              \
     if (ANYONE) {                                                                                  \
@@ -8937,7 +8963,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
             return ipc_shm_refuse(seg, -EINVAL,                                                    \
                                   "ring '%s': capacity %llu is not a power of two, or out of range", name,\
                                   (unsigned long long)capacity);                                   \
-        rc = ipc_shm_make(seg, name, KIND, footprint, &object);                                    \
+        rc = ipc_shm_make_with_others_(seg, name, KIND, footprint, &object);                       \
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
             return rc != 0 ? rc : ipc_shm_publish(seg, &object);                                   \
@@ -8954,8 +8980,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
     }
 
-/* open attaches to it, and then does MAP; create makes it first. Where another process is making
- * it, open waits for that, and then it may be another than was asked for. */
+/* open attaches to it, and then does MAP; create makes it first, if it is not there. */
 #define IPC_RING_OPEN_(NAME, END, H, KIND, HOW, MAP)                                               \
     IPC_INLINE int NAME##_##END##_open(struct NAME##_##END *h, struct ipc_shm *seg, const char *name)\
     {                                                                                              \
@@ -8973,17 +8998,12 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
     IPC_INLINE int NAME##_##END##_create(struct NAME##_##END *h, struct ipc_shm *seg, const char *name,\
                                    uint64_t capacity HOW(, unsigned how))                          \
     {                                                                                              \
-        int made = NAME##_create(seg, name, capacity HOW(, how)), rc = made;                       \
+        int rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
+        if (rc == 0)                                                                               \
+            return NAME##_##END##_open(h, seg, name);                                              \
         memset(h, 0, sizeof *h);                                                                   \
         ipc_ring_begin_self_(&h->H.self, NULL, NULL);                                              \
-        if (made == 0 || made == -EBUSY)                                                           \
-            rc = NAME##_##END##_open(h, seg, name);                                                \
-        if (rc == 0 && made == -EBUSY) {                                                           \
-            rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
-            if (rc != 0)                                                                           \
-                NAME##_##END##_detach(h);                                                          \
-        }                                                                                          \
-        return rc == 0 ? 0 : (h->H.error = rc);                                                    \
+        return h->H.error = rc;                                                                    \
     }
 
 #endif

@@ -369,9 +369,13 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
-                                        t, NULL);
+    /* A process that came, sent, and went between two looks is in *seen already. */
+    static const uint64_t never_left = 0;
+    struct ipc_notify_peer_ peer = {*seen, 0};
+    int rc = ipc_notify_wait_with_peer_(bell, holder, &never_left, &peer, deadline,
+                                        ipc_notify_wait_until_, look, t, NULL);
 
+    *seen = peer.seen;
     if (rc != 0)
         t->rc = rc;
 }

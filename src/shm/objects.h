@@ -187,6 +187,24 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     return 0;
 }
 
+/* As ipc_shm_make, for a process that may start together with others which make the same object.
+ * The maker needs a moment, unless it is stopped: it is waited for, a second at most. */
+IPC_INLINE int ipc_shm_make_with_others_(struct ipc_shm *seg, const char *name, uint32_t type,
+                                         size_t size, struct ipc_shm_object *o)
+{
+    int64_t nap = IPC_SHM_NAP_, until = 0;
+    int rc;
+
+    for (;;) {
+        rc = ipc_shm_make(seg, name, type, size, o);
+        if (rc != -EBUSY)
+            return rc;
+        until = until != 0 ? until : ipc_in_ms(1000);
+        if (ipc_shm_wait_(until, &nap) == -ETIMEDOUT)
+            return rc;
+    }
+}
+
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
 {
     struct ipc_shm_entry_ *e;

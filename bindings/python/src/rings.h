@@ -124,12 +124,13 @@ struct ring_end {
             (void)ipc_notify_post(&(c)->space);                                                    \
         }                                                                                          \
     } while (0)
-/* A message has come: the end of its producer is to be told, also if it came and left between two
- * looks at who is there. Where there may be several no end is told unasked. */
+/* A message has come: that its producer has left is to be told, also if that was before this end was
+ * attached, as a loop over messages is to end then. Where there may be several producers no end is
+ * told unasked. */
 #define IPC_ANY_SAW_(c)                                                                            \
     do {                                                                                           \
-        if ((c)->peer_seen == 0)                                                                   \
-            (c)->peer_seen = UINT64_MAX;                                                           \
+        if ((c)->peer.seen == 0)                                                                   \
+            (c)->peer.seen = UINT64_MAX;                                                           \
     } while (0)
 #define IPC_ANY_SAW_spsc(c) IPC_ANY_SAW_(c)
 #define IPC_ANY_SAW_broadcast(c) IPC_ANY_SAW_(c)
