@@ -114,6 +114,16 @@ class Messages(WithSegment):
             with self.assertRaises(ipc_ring.PeerGone):
                 inp.recv(*[1] * (name == "c"), timeout=1)
 
+    def test_what_a_killed_consumer_had_in_hand(self):
+        for name, most, again in (("a", None, b"12"), ("b", 0, b"2")):
+            out = Spsc(1).producer(self.seg, name, 64)
+            out.send_n(b"12")
+            code = 'inp = ipc_ring.Spsc(1).consumer(seg, sys.argv[2])\n'
+            code += f"inp.replay({most})\n" if most is not None else ""
+            self.python(code + "inp.recv(); os.kill(os.getpid(), 9)", name).wait()
+            self.assertEqual(Spsc(1).consumer(self.seg, name).pop_n(9), again)
+            self.assertRaises(TypeError, out.was_readers)
+
     def test_bytes_batches_and_places(self):
         ring = Spsc(4)
         with ring.producer(self.seg, "r", 4) as out, ring.consumer(self.seg, "r") as inp:
@@ -245,6 +255,9 @@ class Kinds(WithSegment):
     def test_a_lossless_broadcast_waits_for_the_slowest(self):
         out = Broadcast(1).producer(self.seg, "b", 2, readers=2)
         readers = [Broadcast(1).consumer(self.seg, "b") for i in range(2)]
+        self.assertEqual(out.was_readers(), 2)
+        self.assertRaises(TypeError, out.was_size)
+        self.assertRaises(ValueError, readers[0].replay, 0)
         self.assertEqual(out.send_n(b"abc", 0.01), 2)
         self.assertEqual([r.pop_n(9) for r in readers], [b"ab", b"ab"])
         self.assertRaises(ipc_ring.NoRoom, Broadcast(1).consumer, self.seg, "b")

@@ -482,6 +482,35 @@ static PyObject *end_was_size(PyObject *self, PyObject *none)
     return PyLong_FromUnsignedLongLong(e->is->was_size(e->h));
 }
 
+static PyObject *end_was_readers(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+
+    (void)none;
+    if (check(e) != 0)
+        return NULL;
+    if (e->is->was_readers == NULL) {
+        PyErr_SetString(PyExc_TypeError, "only a broadcast has readers");
+        return NULL;
+    }
+    return PyLong_FromUnsignedLong(e->is->was_readers(e->h));
+}
+
+static PyObject *end_replay(PyObject *self, PyObject *most)
+{
+    struct end *e = (struct end *)self;
+    Py_ssize_t n = PyNumber_AsSsize_t(most, PyExc_OverflowError);
+
+    if ((n == -1 && PyErr_Occurred()) || begin(e) != 0)
+        return NULL;
+    if (e->is->replay == NULL || n < 0) {
+        PyErr_SetString(PyExc_ValueError, "Spsc and Records have a replay, of no less than 0");
+        return NULL;
+    }
+    e->is->replay(e->h, (uint64_t)n);
+    Py_RETURN_NONE;
+}
+
 static PyObject *end_losses(PyObject *self, PyObject *none)
 {
     struct end *e = (struct end *)self;
@@ -496,6 +525,15 @@ static PyObject *end_losses(PyObject *self, PyObject *none)
                          (unsigned long long)l.lost, "again", (unsigned long long)l.again);
 }
 
+#define WAS_READERS_METHOD                                                                         \
+    {"was_readers", end_was_readers, METH_NOARGS,                                                  \
+     "was_readers($self)\n--\n\nBroadcasts, lossless: how many readers there were just now."}
+#define REPLAY_METHOD                                                                              \
+    {"replay", end_replay, METH_O,                                                                 \
+     "replay($self, most, /)\n--\n\n"                                                             \
+     "Spsc, Records: how many of what was taken last the successor of this consumer sees again, if\n" \
+     "this process is killed: Spsc: messages, 256 if nothing is said, or an eighth of the capacity;\n" \
+     "Records: bytes. With 0 nothing comes twice, and what was in hand is lost."}
 #define END_METHODS                                                                                \
     {"close", end_close, METH_NOARGS,                                                              \
      "close($self)\n--\n\nGives the end back; what is in the ring stays. The other end is told "   \

@@ -240,6 +240,7 @@ static PyMethodDef record_producer_methods[] = {
     {"commit", FAST(end_commit),
      "commit($self, n=None)\n--\n\nSends the first n bytes of what was claimed; None: all."},
     {"cancel", end_cancel, METH_NOARGS, "cancel($self)\n--\n\nGives the room back unsent."},
+    WAS_READERS_METHOD,
     END_METHODS,
     {NULL, NULL, 0, NULL}};
 
@@ -278,6 +279,7 @@ static PyMethodDef record_consumer_methods[] = {
     {"watch_producers", record_watch, METH_NOARGS,
      "watch_producers($self)\n--\n\n"
      "From now on recv tells the end of each of several producers, by PeerGone or PeerDied."},
+    REPLAY_METHOD,
     END_METHODS,
     {NULL, NULL, 0, NULL}};
 

@@ -52,6 +52,8 @@ struct ring_end {
     int64_t (*pop_n)(void *h, void *to, size_t size, struct ipc_record *records, size_t n);
     /* Streams: half the capacity, at least 1. */
     size_t (*half)(const void *h);
+    void (*replay)(void *h, uint64_t n);
+    unsigned (*was_readers)(const void *h);
     uint64_t (*missed)(const void *h);
     uint64_t (*was_size)(void *h);
     struct ipc_mpmc_losses (*losses)(const void *h);
@@ -216,7 +218,16 @@ struct ring_end {
     {                                                                                              \
         return any_##K##_##END##_was_size((struct any_##K##_##END *)h);                            \
     }
+#define IPC_ANY_REPLAY_(K)                                                                         \
+    static void any_##K##_consumer_replay(void *h, uint64_t n)                                     \
+    {                                                                                              \
+        ipc_##K##_replay(&((struct any_##K##_consumer *)h)->raw, n);                               \
+    }
 #define IPC_ANY_MISSED_(K)                                                                         \
+    static unsigned any_##K##_producer_was_readers(const void *h)                                  \
+    {                                                                                              \
+        return ipc_##K##_was_readers(&((const struct any_##K##_producer *)h)->raw);                \
+    }                                                                                              \
     static uint64_t any_##K##_consumer_missed_(const void *h)                                      \
     {                                                                                              \
         return ipc_##K##_missed(&((const struct any_##K##_consumer *)h)->raw);                     \
@@ -237,6 +248,7 @@ IPC_ANY_END_(spsc, consumer, IPC_RING_PLAIN_)
 IPC_ANY_MOVES_(spsc, raw, (void)p)
 IPC_ANY_SIZE_(spsc, producer)
 IPC_ANY_SIZE_(spsc, consumer)
+IPC_ANY_REPLAY_(spsc)
 
 #define any_mpmc_version_ opening.version
 IPC_RING_MEMORY_(any_mpmc, mpmc, IPC_MPMC_TYPE, opening.bytes, IPC_RING_HOW_, opening.ends, opening.bytes)
@@ -355,6 +367,7 @@ IPC_RECORD_BROADCAST(any_record_broadcast)
 IPC_ANY_END_(record, producer, IPC_RING_HOW_)
 IPC_ANY_END_(record, consumer, IPC_RING_HOW_)
 IPC_ANY_RECORDS_(record, raw)
+IPC_ANY_REPLAY_(record)
 IPC_ANY_END_(record_broadcast, producer, IPC_RING_HOW_)
 IPC_ANY_END_(record_broadcast, consumer, IPC_RING_HOW_)
 IPC_ANY_RECORDS_(record_broadcast, raw.r)
@@ -495,19 +508,23 @@ enum { END_SPSC, END_MPMC, END_BROADCAST, END_RECORD, END_RECORD_BROADCAST, END_
 static const struct ring_end ring_ends[][2] = {
     [END_SPSC] = {{IPC_ANY_MOVED_(spsc, producer), .produces = 1, .cancel = any_spsc_producer_cancel,
                    .was_size = any_spsc_producer_was_size_},
-                  {IPC_ANY_MOVED_(spsc, consumer), .was_size = any_spsc_consumer_was_size_}},
+                  {IPC_ANY_MOVED_(spsc, consumer), .replay = any_spsc_consumer_replay,
+                   .was_size = any_spsc_consumer_was_size_}},
     [END_MPMC] = {{IPC_ANY_MOVED_(mpmc, producer), .produces = 1, .cancel = any_mpmc_producer_cancel,
                    .was_size = any_mpmc_producer_was_size_, .losses = any_mpmc_producer_losses_},
                   {IPC_ANY_MOVED_(mpmc, consumer), .was_size = any_mpmc_consumer_was_size_,
                    .losses = any_mpmc_consumer_losses_}},
     [END_BROADCAST] = {{IPC_ANY_MOVED_(broadcast, producer), .produces = 1,
-                        .cancel = any_broadcast_producer_cancel},
+                        .cancel = any_broadcast_producer_cancel,
+                        .was_readers = any_broadcast_producer_was_readers},
                        {IPC_ANY_MOVED_(broadcast, consumer), .missed = any_broadcast_consumer_missed_}},
     [END_RECORD] = {{IPC_ANY_MOVED_(record, producer), .produces = 1,
                      .cancel = any_record_producer_cancel},
-                    {IPC_ANY_MOVED_(record, consumer), .pop_n = any_record_consumer_pop_n}},
+                    {IPC_ANY_MOVED_(record, consumer), .pop_n = any_record_consumer_pop_n,
+                     .replay = any_record_consumer_replay}},
     [END_RECORD_BROADCAST] = {{IPC_ANY_MOVED_(record_broadcast, producer), .produces = 1,
-                               .cancel = any_record_broadcast_producer_cancel},
+                               .cancel = any_record_broadcast_producer_cancel,
+                               .was_readers = any_record_broadcast_producer_was_readers},
                               {IPC_ANY_MOVED_(record_broadcast, consumer),
                                .pop_n = any_record_broadcast_consumer_pop_n,
                                .missed = any_record_broadcast_consumer_missed_}},

@@ -279,6 +279,7 @@ static PyMethodDef producer_methods[] = {
     {"losses", end_losses, METH_NOARGS,
      "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages killed processes have cost."},
     MONITOR_METHODS,
+    WAS_READERS_METHOD,
     END_METHODS,
     {NULL, NULL, 0, NULL}};
 
@@ -323,6 +324,7 @@ static PyMethodDef consumer_methods[] = {
     {"losses", end_losses, METH_NOARGS,
      "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages killed processes have cost."},
     MONITOR_METHODS,
+    REPLAY_METHOD,
     END_METHODS,
     {NULL, NULL, 0, NULL}};
 
