@@ -190,7 +190,7 @@ static void a_semaphore_of_another_libc_is_refused(void **state)
     (void)hear(&peer);
     theirs = (uint64_t)asks(&peer, RINGS);
     rc = (int)hear(&peer);
-    if (theirs == ipc_notify_kind_in_memory_(IPC_NOTIFY_SEMAPHORE)) {
+    if (theirs == LIBC) {
         IS(rc, 0);
         IS(ipc_wait(&bell, ipc_in_ms(LONG_MS), ck_pr_load_64(word) == 1), 0);
     } else
