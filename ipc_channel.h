@@ -3,9 +3,10 @@
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
  * src/channel/multicast.h src/channel/packet.h src/channel/mq.h src/channel/sysv.h
  * src/channel/log_record.h src/channel/log.h src/channel/signal.h src/channel/ring.h
- * src/channel/ring_poll.h src/channel/ring_talk.h src/channel/ring_server.h
- * src/channel/sysvshm.h src/channel/auto.h src/channel/publish.h src/channel/adopt.h
- * src/channel/open.h src/channel/io.h src/channel/server.h src/channel/any.h */
+ * src/channel/ring_open.h src/channel/ring_poll.h src/channel/ring_talk.h
+ * src/channel/ring_server.h src/channel/sysvshm.h src/channel/auto.h src/channel/publish.h
+ * src/channel/adopt.h src/channel/open.h src/channel/io.h src/channel/server.h
+ * src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -103,6 +104,41 @@
  *     once. A child that calls while the parent lives is told -ECHILD after a second; it may open
  *     the channel anew.
  *
+ * The other side goes
+ *   One call reports a loss, the first that can know of it, and the next call goes on with the next
+ *   peer, however either side ended: closed, killed, or started again before anyone looked. What was
+ *   refused was not sent. A peer that is stopped is not gone: nothing is reported, and all goes on.
+ *   A peer that went before a message crossed, or a call waited for it, may go unnoticed.
+ *
+ *                    recv reports the loss    send reports the loss    of messages that were accepted
+ *                    of the sender, after     of the receiver          and not received, the next
+ *                    all that it sent                                  receiver gets
+ *     ring:          at once (1)              at once (1)              all (2)
+ *     sysvshm:       at once (1)              at once (1)              all (2)
+ *     auto:          at once (1)              at once (3)              none
+ *     pipe:          at once, at each call    at once, at each call    no receiver comes
+ *     fifo:          at once (4)              at once (4)              none (4)
+ *     unix:          at once                  at once                  none
+ *     unix-seq:      at once                  at once                  none
+ *     tcp:           at once                  one message late (5)     none
+ *     unix-dgram:    never                    at once                  none
+ *     udp:           never                    one message late (5)     none
+ *     mq:, sysv:     never (6)                never (6)                all
+ *     file:          never                    never                    all, from options.offset on
+ *     signal:        never                    once the process ended   no receiver comes
+ *
+ *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
+ *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most. A receiver that
+ *         is not told before the next sender has sent may receive from that one first.
+ *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
+ *         most.
+ *     (3) After a kill, 256 messages at most are accepted before.
+ *     (4) Where the next process has opened the FIFO before the call, nothing is reported. A receiver
+ *         then gets what is left, which may begin in the middle of a message: -EBADMSG.
+ *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
+ *         a receiver is back at the port by then.
+ *     (6) But -EPIPE, once, where a queue of sysv: was removed.
+ *
  * Caveats
  *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
  *     tells only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
@@ -117,9 +153,7 @@
  *     (4088): longer messages may be mixed up with those of others. Fix: unix:.
  *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: deadlines.
  *   - A ring keeps what is sent while no receiver is there, or to a receiver that was killed,
- *     until it is full. Only then, or when the receiver has left, is the sender told. A successor
- *     gets the messages, and may see again what a killed receiver had: an eighth of the ring at
- *     most. Fix: answers, in the other direction.
+ *     until it is full: see above. Fix: answers, in the other direction.
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
@@ -134,8 +168,6 @@
  *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
- *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
- *     not ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
  *   - A host that lowers RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. Fix: lower the
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
@@ -249,7 +281,7 @@ struct ipc_channel_options {
     size_t depth;       /* mq: messages in the queue; 0: the system's number, 10 */
     mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
     uid_t user;         /* a user that may be the other side, besides this user and root */
-    gid_t group;        /* a group whose processes may be the other side; 0: none */
+    gid_t group;        /* unix:, auto: a group whose processes may be the other side; 0: none */
     uint32_t priority;  /* the first value of ipc_channel's priority */
     int32_t select;     /* the first value of ipc_channel's select */
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
@@ -342,13 +374,14 @@ struct ipc_channel {
  *
  *     seen  holder  recv without a message, send without room       send before it pushes
  *     0     0       waits for a peer until the deadline             pushes
- *     any   k       seen = k; waits; when the kernel proves that k  pushes
- *                   is dead: -EOWNERDEAD, seen = 0, and stays 0
+ *     0, k  k       seen = k; waits; when the kernel proves that k  seen = k; pushes, but asks the
+ *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -426,6 +459,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
+#define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
@@ -1624,6 +1658,13 @@ IPC_INLINE int ipc_channel_has_path_(const struct ipc_channel *ch)
     return ipc_channel_is_unix_(ch) && ch->address[0] != '@';
 }
 
+/* Before it is open: has the address no file? A name of auto: has one if it holds a slash. */
+IPC_INLINE int ipc_channel_is_abstract_(const struct ipc_channel *ch)
+{
+    return ch->address[0] == '@' ||
+           ((ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && strchr(ch->address, '/') == NULL);
+}
+
 /* ------------------------------------------------------------------ addresses */
 
 /* Where a URI leads to. */
@@ -2489,7 +2530,7 @@ static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_STREAM,
@@ -3007,7 +3048,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     "unix-seq",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_SEQPACKET,
@@ -3028,7 +3069,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
     "unix-dgram",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_DGRAM,
@@ -4708,9 +4749,9 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *            sends before the listener has taken all, it may receive from that one before it is told
  *            of the loss; a server is not.
  *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
- *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
- *            the loss when the ring is full, or when the receiver has left. The next receiver goes
- *            on, and may see again what a killed one had: an eighth of the ring at most.
+ *            several receivers, no end is reported. A ring keeps what was sent, for the next
+ *            receiver, which may see again what a killed one had: an eighth of the ring at most. So
+ *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
@@ -4743,6 +4784,8 @@ struct ipc_channel_ring_ {
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    int64_t asked_at[2];     /* when the kernel was asked last whether writer, reader lives */
+    int32_t trust;           /* how many messages are sent until reader is looked at again */
     struct ipc_channel_polls_ polls;
     int talks;               /* a listener in both directions: see ring_talk.h */
     int has_asker;           /* talks: a message came since the last loss was reported */
@@ -4766,6 +4809,7 @@ IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener);
 IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id);
+IPC_INLINE uint64_t ipc_channel_find_sender_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost);
 IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r);
@@ -4804,6 +4848,13 @@ IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to,
                                                int64_t deadline);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
+
+/*
+ * The end of a ring tells that a process has left it, but not that it was killed. So a send looks at
+ * the clock before the first message, then after one, two, four, ... messages, at last after each
+ * IPC_CHANNEL_TRUST_, and asks the kernel if 8 ms are over: see ipc_channel_check_reader_.
+ */
+#define IPC_CHANNEL_TRUST_ 1024
 
 /* Bytes of a ring of records whose longest record has n. */
 IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
@@ -5054,15 +5105,52 @@ struct ipc_channel_try_ {
     int64_t rc; /* of the last try */
 };
 
+/* Is it time to ask the kernel again whether the process at the other end lives? A program that
+ * polls asks each 8 ms, and makes no other system call. */
+IPC_INLINE int ipc_channel_is_time_to_ask_(int64_t *asked_at)
+{
+    int64_t now = ipc_clock();
+
+    if (now - *asked_at < IPC_NOTIFY_SLICE_)
+        return 0;
+    *asked_at = now;
+    return 1;
+}
+
+/* Has the process that was seen at the other end left it? Over auto: it comes with the connection: if
+ * another one is there, that is its child. */
+IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen, uint64_t holder)
+{
+    return seen > 1 && holder != seen &&
+           (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
+}
+
+/* How a process has ended that another one has replaced at the other end: -EOWNERDEAD, or -EPIPE
+ * also where nothing proves that it was killed. */
+IPC_INLINE int ipc_channel_how_replaced_(const struct ipc_notify *n, uint64_t id)
+{
+    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
+               ? -EOWNERDEAD
+               : -EPIPE;
+}
+
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
  * deadline comes. What the try said, or why there is no more of it, is in t->rc. */
 IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_notify *bell,
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
-                                        t, NULL);
+    /* A process that came, sent, and went between two looks is in *seen already. */
+    static const uint64_t never_left = 0;
+    struct ipc_channel_ring_ *r = t->ch->ring;
+    struct ipc_notify_peer_ peer = {*seen, 0};
+    int rc;
 
+    if (deadline <= IPC_NOW && ipc_channel_is_time_to_ask_(&r->asked_at[bell == &r->out_space]))
+        bell->asks = 1;
+    rc = ipc_notify_wait_with_peer_(bell, holder, &never_left, &peer, deadline,
+                                    ipc_notify_wait_until_, look, t, NULL);
+    *seen = peer.seen;
     if (rc != 0)
         t->rc = rc;
 }
@@ -5168,6 +5256,28 @@ IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
     r->reader = r->writer = 0;
 }
 
+/* A send is about to push. Is the process gone that it has seen at the other end? What it left it
+ * tells at once; whether it was killed the kernel is asked each 8 ms. 0; -EPIPE or -EOWNERDEAD,
+ * once; then the next process is the one that is seen. */
+IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_notify *n = &r->out_space;
+    int rc = 0;
+
+    if (ipc_channel_has_left_(ch, r->reader, reader)) {
+        rc = reader == 0 ? -EPIPE : ipc_channel_how_replaced_(n, r->reader);
+    } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
+               ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
+        r->trust = 0;
+        ipc_notify_watch(n, reader != ~UINT64_C(0) ? reader : 0);
+        if (ipc_notify_dead_(n))
+            rc = ipc_channel_how_replaced_(n, reader);
+    }
+    r->reader = rc == 0 && reader != n->reported ? reader : 0;
+    return rc;
+}
+
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
@@ -5182,10 +5292,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
-    else if (reader != r->reader && reader == 0) { /* reported once; then for the next one */
-        r->reader = 0;
-        t.rc = -EPIPE;
-    }
+    if (t.rc == 0)
+        t.rc = ipc_channel_check_reader_(ch, reader);
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
@@ -5196,7 +5304,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ch->quick_out = &r->out;
     ch->quick_holder = holder;
     ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
-    ch->quick_sends = INT32_MAX;
+    ch->quick_sends = r->trust;
+    r->trust = r->trust < IPC_CHANNEL_TRUST_ / 2 ? r->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
     return 0;
 }
 
@@ -5232,7 +5341,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
@@ -5243,7 +5352,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
-        r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
+        if (r->one_sender && r->writer == 0)
+            r->writer = (ch->role & IPC_BOTH) == IPC_RECV ? ipc_channel_find_sender_(r) : 1;
         ch->next = 0;
         if (r->talks)
             ipc_channel_note_asker_(ch);
@@ -5365,6 +5475,13 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     (void)ipc_notify_post(&r->space);
     return t.rc;
 }
+
+#endif
+
+/* >>ring_open  src/channel/ring_open.h */
+/* ring: as a mechanism: opening, unlinking, and its line of the table. */
+#ifndef IPC_SRC_CHANNEL_RING_OPEN_H
+#define IPC_SRC_CHANNEL_RING_OPEN_H 1
 
 /* ------------------------------------------------------------------ ring: */
 
@@ -5692,6 +5809,16 @@ IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, si
     return ipc_channel_shared_recv_(ch, to, size, deadline);
 }
 
+/* Is the process gone that was seen at the other end, where one sends? */
+IPC_INLINE int ipc_channel_has_lost_(const struct ipc_channel *ch, const uint64_t *holder)
+{
+    const struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t now = ck_pr_load_64(holder);
+
+    return r->one_sender && r->writer != 0 &&
+           (now == 0 || ipc_channel_has_left_(ch, r->writer, now));
+}
+
 /* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
 IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 {
@@ -5705,10 +5832,9 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
         return ipc_channel_has_news_(r);
     if (r->in.ring == NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
-               (r->one_sender && r->writer != 0 &&
-                ck_pr_load_64(&r->take.m.ring->end[0]) == 0);
+               ipc_channel_has_lost_(ch, &r->take.m.ring->end[0]);
     return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+           ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
 }
 
 #endif
@@ -5757,7 +5883,7 @@ IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener)
         ipc_record_ask_(&r->out);
 }
 
-/* The lane of "to". */
+/* The lane of the ring that we receive from. */
 IPC_INLINE struct ipc_record_lane_ *ipc_channel_to_lane_(const struct ipc_channel_ring_ *r)
 {
     return ipc_record_lane_at_((struct ipc_record_shared *)(void *)r->in.ring, 0);
@@ -5797,7 +5923,7 @@ IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r)
     uint64_t reader = ck_pr_load_64(&r->out.ring->end[1]), asker = ipc_channel_find_asker_(r);
 
     r->sender = ck_pr_load_64(&r->in.ring->end[0]);
-    if (asker != 0 && reader != asker)
+    if (asker != 0 && (reader != asker || reader == r->out_space.reported))
         return -EPIPE;
     if (asker == 0 && r->reader != 0 && reader != r->reader) { /* reported once */
         r->reader = 0;
@@ -5822,7 +5948,16 @@ IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch)
     r->writer = id != 0 ? id : r->writer;
 }
 
-/* How a client has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
+/* The process that sent the last message, of a ring that one sends to; 1: it is not known. */
+IPC_INLINE uint64_t ipc_channel_find_sender_(struct ipc_channel_ring_ *r)
+{
+    uint64_t id = 0;
+
+    (void)ipc_record_find_term_(ipc_channel_to_lane_(r), r->in.at, &id);
+    return id != 0 ? id : 1;
+}
+
+/* How a sender has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
 IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
 {
     struct ipc_record_lane_ *l = ipc_channel_to_lane_(r);
@@ -5832,7 +5967,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return -EPIPE;
+    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_replaced_(&r->data, id);
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next
@@ -6883,10 +7018,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_TRUST_: as many at most go into the ring of a killed
+ * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
  * process, and no more than went to it before.
  */
-#define IPC_CHANNEL_TRUST_ 256
+#define IPC_CHANNEL_AUTO_TRUST_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -7286,7 +7421,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;
@@ -7404,7 +7539,7 @@ IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
 
 static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     "auto",
-    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_auto_),
     AF_UNIX,
     SOCK_STREAM,
@@ -7772,7 +7907,7 @@ IPC_INLINE void ipc_channel_auto_publisher_describe_(const struct ipc_channel *c
 /* What a listener of auto: becomes that publishes. */
 static const struct ipc_channel_kind_ ipc_channel_auto_publisher_kind_ = {
     "auto",
-    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_auto_publisher_),
     AF_UNIX,
     SOCK_STREAM,
@@ -7992,7 +8127,7 @@ IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
 /* Only until open has found out what the descriptor is. */
 static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     "fd",
-    IPC_CHANNEL_KEEPALIVE_,
+    IPC_CHANNEL_KEEPALIVE_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_), /* more than that of pipe: */
     0,
     0,
@@ -8082,13 +8217,18 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
-    if ((kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
-        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
     ch->priority = ch->how.priority;
     ch->select = ch->how.select;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
     ch->address = strdup(address);
     return ch->address != NULL ? 0 : -ENOMEM;
+}
+
+/* The mode for what is made, where something is. */
+IPC_INLINE void ipc_channel_default_mode_(struct ipc_channel *ch)
+{
+    if ((ch->kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
+        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
 }
 
 /* Allocates the mechanism's own state. */
@@ -8130,6 +8270,12 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
+    if ((is & IPC_CHANNEL_GROUPS_) == 0 && how->group != 0)
+        return "no group that is checked; unix: and auto: have one. The group of what is made is the "
+               "process's own: see options.mode";
+    if ((is & IPC_CHANNEL_GROUPS_) != 0 && (how->mode & 077) != 0 && ipc_channel_is_abstract_(ch))
+        return "no file whose mode lets others in: options.user, options.group, or an address with a "
+               "slash";
     return NULL;
 }
 
@@ -8175,6 +8321,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0)
         rc = ipc_channel_check_request_(ch);
+    if (rc == 0)
+        ipc_channel_default_mode_(ch);
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
         ch->flags |= IPC_CHANNEL_SIGPIPE_IGNORED_;
     if (rc == 0)
@@ -8738,15 +8886,17 @@ IPC_INLINE int ipc_channel_look_at_clients_(struct ipc_channel *ch, int64_t dead
     struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
     struct epoll_event e[IPC_CHANNEL_EVENTS_];
     struct ipc_channel_client_ *c;
-    int n, i, comes = 0;
+    int rc = 0, n, i, comes = 0;
 
     if (s->paused != 0 && ipc_left_(s->paused) == 0)
         (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 1);
     if (s->paused != 0 && deadline > s->paused)
         deadline = s->paused;
-    n = epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, ipc_channel_poll_ms_(deadline));
+    if (deadline > IPC_NOW) /* a stop of the process interrupts epoll_wait, but not poll */
+        rc = ipc_channel_wait_(s->polls, POLLIN, deadline);
+    n = rc == 0 ? epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, 0) : 0;
     if (n <= 0)
-        return n < 0 ? -errno : -ETIMEDOUT;
+        return rc != 0 ? rc : n < 0 ? -errno : -ETIMEDOUT;
     for (i = 0; i < n; i++) {
         c = ipc_channel_find_client_(ch, e[i].data.u64);
         comes |= e[i].data.u64 == 0;

@@ -15,7 +15,9 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 
+#ifndef LONG_MS /* shorter where a test must fail */
 #define LONG_MS 10000 /* longer than any working call takes */
+#endif
 #define HANG_S 120
 #include "harness.h"
 
@@ -554,6 +556,11 @@ static void refuses(const char *form, const struct ipc_channel_options *how, uns
 static void users_and_hosts_that_mean_nothing_are_refused(void **state)
 {
     static const char *const open_to_all[] = {"tcp:127.0.0.1:0", "udp:127.0.0.1:0", "pipe:"};
+    static const char *const without_groups[] = {"ring:%s", "sysvshm:4711", "fifo:/dev/shm/%s",
+                                                 "mq:%s", "sysv:4711", "file:/dev/shm/%s"};
+    static const unsigned listens[] = {IPC_RECV | IPC_LISTEN, IPC_RECV | IPC_LISTEN,
+                                       IPC_RECV | IPC_LISTEN, IPC_RECV | IPC_LISTEN,
+                                       IPC_RECV | IPC_LISTEN, IPC_SEND | IPC_LISTEN};
     struct ipc_channel_options how;
     size_t i;
 
@@ -569,6 +576,15 @@ static void users_and_hosts_that_mean_nothing_are_refused(void **state)
         how.mode = 0600;
         refuses(open_to_all[i], &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
     }
+    memset(&how, 0, sizeof how);
+    how.group = 1234; /* which nothing checks there */
+    for (i = 0; i < sizeof without_groups / sizeof *without_groups; i++)
+        refuses(without_groups[i], &how, listens[i], -EOPNOTSUPP);
+    how.group = 0;
+    how.mode = 0620; /* of no file */
+    refuses("unix:@%s", &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
+    refuses("unix-dgram:@%s", &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
+    refuses("auto:%s", &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
     memset(&how, 0, sizeof how);
     how.keepalive = 5;
     refuses("unix:@%s", &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);

@@ -16,7 +16,9 @@
 #include <sys/mount.h>
 #include <sys/time.h>
 
+#ifndef LONG_MS /* shorter where a test must fail */
 #define LONG_MS 10000 /* longer than any working call takes */
+#endif
 #define HANG_S 120
 #include "harness.h"
 
@@ -1002,7 +1004,7 @@ static void strangers_are_refused(void **state)
         finish(&c);
         over();
         (void)umask(0777);
-        how.mode = 0620;
+        how.mode = NAMED("unix@") ? 0 : 0620;
         IS(ipc_channel_open_with(&ch, uri, (row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN,
                                  IPC_NOW, &how),
            0);
@@ -2861,8 +2863,9 @@ static void removed_semaphores_end_each_wait(void **state)
     do
         rc = ipc_channel_send(&ch, scratch, 1000, IPC_NOW);
     while (rc == 0);
-    IS(rc, -ETIMEDOUT); /* it is full, and the receiver is there */
-    IS(ipc_channel_send(&ch, scratch, 1000, ipc_in_ms(LONG_MS)), -EPIPE);
+    if (rc == -ETIMEDOUT) /* it is full, and the receiver is there; the kernel is asked each 8 ms */
+        rc = ipc_channel_send(&ch, scratch, 1000, ipc_in_ms(LONG_MS));
+    IS(rc, -EPIPE);
     tell(&c, 0);
     finish(&c);
     over();

@@ -15,7 +15,9 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
+#ifndef LONG_MS /* shorter where a test must fail */
 #define LONG_MS 60000 /* longer than any working call takes */
+#endif
 #define HANG_S 300
 #include "harness.h"
 
@@ -2561,6 +2563,84 @@ static void object_of_a_stopped_maker_is_busy_and_of_a_killed_one_made_again(voi
     ipc_shm_close(&seg);
 }
 
+static void makes_half_a_ring(struct child *up, void *arg)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    DONE(ipc_shm_make(&seg, "ring", IPC_SPSC_TYPE, small_ring_footprint(64), &o), &seg);
+    tell(up, 0);
+    (void)hear(up);
+    DONE(small_ring_init(o.mem, o.size, 64), &seg);
+    DONE(ipc_shm_publish(&seg, &o), &seg);
+    wait_for_death();
+}
+
+static void creates_the_ring(struct child *up, void *arg)
+{
+    struct small_ring_producer out;
+    struct ipc_shm seg;
+
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    tell(up, 0);
+    (void)hear(up);
+    IS(small_ring_producer_create(&out, &seg, "ring", 64), 0);
+    tell(up, 0);
+}
+
+/* Is that process in such a system call? */
+static int is_in_call(pid_t pid, long call)
+{
+    char path[40], text[20] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    (void)!read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    return text[0] != 'r' && strtol(text, NULL, 10) == call;
+}
+
+static void processes_that_start_together_create_one_ring(void **state)
+{
+    struct small_ring_producer out;
+    struct child first, second;
+    struct ipc_shm seg;
+    int killed;
+
+    (void)state;
+    for (killed = 0; killed < 2; killed++) {
+        DONE(ipc_shm_create(&seg, name, 1 << 16), &seg);
+        first = spawn(makes_half_a_ring, NULL);
+        (void)hear(&first);
+        if (killed) {
+            stop_child(&first);
+            REFUSED(small_ring_producer_create(&out, &seg, "ring", 64), -EBUSY, &seg, "being made");
+        }
+        second = spawn(creates_the_ring, NULL);
+        (void)hear(&second);
+        tell(&second, 0);
+        EVENTUALLY(is_in_call(second.pid, SYS_clock_nanosleep) || has_ended(second.pid));
+        if (killed)
+            kill_child(&first);
+        else
+            tell(&first, 0);
+        (void)hear(&second);
+        MUST(reap(&second) == 0);
+        if (!killed)
+            kill_child(&first);
+        DONE(small_ring_producer_create(&out, &seg, "ring", 64), &seg);
+        small_ring_producer_detach(&out);
+        ipc_shm_close(&seg);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+}
+
 static void act_make_same(struct ipc_shm *seg, unsigned i, struct answer *a)
 {
     struct ipc_shm_object o;
@@ -3606,6 +3686,7 @@ int main(int argc, char **argv)
         TEST(names_with_the_same_hash_are_told_apart),
         TEST(publish_works_once_and_for_the_maker_alone),
         TEST(object_of_a_stopped_maker_is_busy_and_of_a_killed_one_made_again),
+        TEST(processes_that_start_together_create_one_ring),
         TEST(of_many_makers_of_one_name_exactly_one_wins),
         TEST(makers_of_different_names_all_succeed),
         TEST(corrupt_directory_is_refused),

@@ -51,6 +51,13 @@ IPC_INLINE int ipc_channel_has_path_(const struct ipc_channel *ch)
     return ipc_channel_is_unix_(ch) && ch->address[0] != '@';
 }
 
+/* Before it is open: has the address no file? A name of auto: has one if it holds a slash. */
+IPC_INLINE int ipc_channel_is_abstract_(const struct ipc_channel *ch)
+{
+    return ch->address[0] == '@' ||
+           ((ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && strchr(ch->address, '/') == NULL);
+}
+
 /* ------------------------------------------------------------------ addresses */
 
 /* Where a URI leads to. */

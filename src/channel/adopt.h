@@ -176,7 +176,7 @@ IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
 /* Only until open has found out what the descriptor is. */
 static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     "fd",
-    IPC_CHANNEL_KEEPALIVE_,
+    IPC_CHANNEL_KEEPALIVE_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_), /* more than that of pipe: */
     0,
     0,

@@ -312,7 +312,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     "unix-seq",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_SEQPACKET,
@@ -333,7 +333,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
     "unix-dgram",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_DGRAM,

@@ -346,7 +346,7 @@ IPC_INLINE void ipc_channel_auto_publisher_describe_(const struct ipc_channel *c
 /* What a listener of auto: becomes that publishes. */
 static const struct ipc_channel_kind_ ipc_channel_auto_publisher_kind_ = {
     "auto",
-    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_auto_publisher_),
     AF_UNIX,
     SOCK_STREAM,

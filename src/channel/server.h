@@ -272,15 +272,17 @@ IPC_INLINE int ipc_channel_look_at_clients_(struct ipc_channel *ch, int64_t dead
     struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
     struct epoll_event e[IPC_CHANNEL_EVENTS_];
     struct ipc_channel_client_ *c;
-    int n, i, comes = 0;
+    int rc = 0, n, i, comes = 0;
 
     if (s->paused != 0 && ipc_left_(s->paused) == 0)
         (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 1);
     if (s->paused != 0 && deadline > s->paused)
         deadline = s->paused;
-    n = epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, ipc_channel_poll_ms_(deadline));
+    if (deadline > IPC_NOW) /* a stop of the process interrupts epoll_wait, but not poll */
+        rc = ipc_channel_wait_(s->polls, POLLIN, deadline);
+    n = rc == 0 ? epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, 0) : 0;
     if (n <= 0)
-        return n < 0 ? -errno : -ETIMEDOUT;
+        return rc != 0 ? rc : n < 0 ? -errno : -ETIMEDOUT;
     for (i = 0; i < n; i++) {
         c = ipc_channel_find_client_(ch, e[i].data.u64);
         comes |= e[i].data.u64 == 0;

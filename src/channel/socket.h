@@ -445,7 +445,7 @@ static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_STREAM,
