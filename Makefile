@@ -7,6 +7,8 @@
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
 #   make deps check   install what is missing, run all tests
 #   make test         what to run after each change: a part of the tests, under two minutes
+#   make deps-cpus    install what the next needs (Debian); make check-cpus: builds for other processors,
+#                     and runs tests by emulation. CPUS names some of them
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction, and two at once (hours)
 #   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
@@ -55,6 +57,9 @@ deps:
 
 deps-peers:
 	@sh .ci/deps-peers
+
+deps-cpus:
+	@sh .ci/deps-cpus
 
 deps-report:
 	@sh .ci/deps-report
@@ -116,6 +121,10 @@ test:
 	@$(TESTS) quick
 
 TESTS = CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' FUZZER='$(FUZZER)' PYTHON='$(PYTHON)' sh tests/run
+
+CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
+check-cpus: | build
+	@CPUS='$(CPUS)' $(TESTS) cpus
 
 soak: | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
@@ -211,4 +220,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-peers deps-report headers bench report results readme check test soak torture fuzz stage install uninstall deb check-deb clean
+.PHONY: always all deps deps-peers deps-report deps-cpus headers bench report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean

@@ -111,7 +111,8 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
  *
  *   0
  *   -EINVAL  as of ipc_notify_init
- *   -EPROTO  the memory says another kind, or is no notifier
+ *   -EPROTO  the memory says another kind, or a semaphore of another libc (glibc, musl; 32 and 64
+ *            bits), or is no notifier
  *   -EROFS   IPC_NOTIFY_SEMAPHORE: this process may only read the memory (IPC_PEER_READ_ONLY)
  */
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,

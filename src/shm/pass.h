@@ -119,23 +119,20 @@ IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
  * there is not exactly one. */
 IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
 {
-    struct cmsghdr *c;
-    int fd, kept = -1, count = 0;
+    struct cmsghdr *c = CMSG_FIRSTHDR(message); /* there is no room for another */
+    int fd, kept = -1;
+    size_t i, n = 0;
 
-    for (c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
-        size_t i, n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (i = 0; i < n; i++) {
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (count++ == 0)
-                kept = fd;
-            else
-                (void)close(fd);
-        }
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (i = 0; i < n; i++) {
+        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+        if (i == 0)
+            kept = fd;
+        else
+            (void)close(fd);
     }
-    if (count > 1 || (message->msg_flags & MSG_CTRUNC) != 0) {
+    if (n > 1 || (message->msg_flags & MSG_CTRUNC) != 0) {
         if (kept >= 0)
             (void)close(kept);
         kept = -1;

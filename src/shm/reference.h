@@ -61,14 +61,13 @@
  *     a slot that was claimed     cannot be committed: -EINVAL, claim it again; after
  *     before the fork             ipc_shm_hand_over it can
  *
- *   Where the kernel does not wipe memory on fork (MADV_WIPEONFORK, Linux 4.14), or an emulator
- *   does not, rings do not notice the fork: a child must not use them without ipc_shm_hand_over.
- *
  *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
  *   drops its privileges, or changes its root. A child that was handed the segment need not.
  *
- *   An emulator (qemu-user) may copy to the child what fork does not copy on Linux. There the death
- *   of a process is told when its children have gone, too.
+ *   An emulator (qemu-user) copies to the child what fork does not copy on Linux (MADV_DONTFORK).
+ *   There the death of a process is told once each child has made a call with its handle, has closed
+ *   it, has executed a program, or is gone. Where fork does not wipe memory (MADV_WIPEONFORK: an
+ *   emulator, Linux before 4.14), each call of a ring asks for the pid.
  */
 
 /* ------------------------------------------------------------------ limits */
@@ -122,6 +121,7 @@ struct ipc_shm {
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    int unwiped;                  /* 1: fork does not wipe it */
     unsigned self;                /* the word of it by which the ends of rings notice a fork */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
