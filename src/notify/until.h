@@ -116,7 +116,8 @@ IPC_INLINE int ipc_notify_refuse_bell_(const void *bell, unsigned kind, struct i
     if (me != NULL)
         (void)snprintf(me->why, sizeof me->why,
                        "ring whose bell is of another kind; kind: %u there, %u here",
-                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
+                       (unsigned)((const struct ipc_notify_shared *)bell)->kind,
+                       (unsigned)ipc_notify_kind_in_memory_(kind));
     return -EPROTO;
 }
 
@@ -135,7 +136,7 @@ IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigne
 IPC_INLINE int ipc_notify_move_(struct ipc_notify *n, void *bell, struct ipc_peer *me)
 {
     n->at = (struct ipc_notify_shared *)bell;
-    if (ck_pr_load_32(&n->at->kind) != n->kind)
+    if (ck_pr_load_32(&n->at->kind) != ipc_notify_kind_in_memory_(n->kind))
         return ipc_notify_refuse_bell_(bell, n->kind, me);
     ipc_notify_set_lacks_(n);
     return 0;
