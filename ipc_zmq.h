@@ -367,6 +367,8 @@ IPC_INLINE int ipc_zmq_monitor_(struct ipc_channel *ch)
     if (rc == 0 && (ipc_zmq_set_(own->events, ZMQ_RCVHWM, 0) != 0 ||
                     zmq_connect(own->events, name) != 0))
         rc = ipc_zmq_refuse_(ch, "watch a socket");
+    if (rc == 0)
+        (void)ipc_zmq_look_(own->events); /* from now on its descriptor tells */
     return rc;
 }
 
@@ -767,23 +769,15 @@ IPC_INLINE int ipc_zmq_compare_(const void *a, const void *b)
     return memcmp(x->id, y->id, x->id_size);
 }
 
-/* Reads a routing id. 0; -EBADMSG: it is none. */
-IPC_INLINE int ipc_zmq_read_id_(struct ipc_zmq_peer_ *key, zmq_msg_t *message)
-{
-    key->id_size = zmq_msg_size(message);
-    if (key->id_size >= sizeof key->id)
-        return -EBADMSG;
-    memcpy(key->id, zmq_msg_data(message), key->id_size);
-    return 0;
-}
-
-IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_find_id_(struct ipc_zmq_ *own,
-                                                  const struct ipc_zmq_peer_ *key)
+/* The client of a routing id, which is written into key, or NULL. */
+IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_find_id_(struct ipc_zmq_ *own, zmq_msg_t *id,
+                                                  struct ipc_zmq_peer_ *key)
 {
     void *found;
 
-    if (own->cached != NULL && ipc_zmq_compare_(own->cached, key) == 0)
-        return own->cached;
+    key->id_size = zmq_msg_size(id);
+    key->id_size = key->id_size < sizeof key->id ? key->id_size : sizeof key->id; /* ZMTP: 255 */
+    memcpy(key->id, zmq_msg_data(id), key->id_size);
     found = tfind(key, &own->tree, ipc_zmq_compare_);
     if (found != NULL)
         own->cached = *(struct ipc_zmq_peer_ **)found;
@@ -1014,8 +1008,6 @@ IPC_INLINE void ipc_zmq_admit_(struct ipc_channel *ch)
 
     while (own->keys_wait && ipc_zmq_has_place_(ch))
         own->keys_wait = ipc_zmq_admit_one_(own);
-    if (own->keys_wait)
-        (void)ipc_zmq_look_(own->keys); /* its descriptor is to tell of the next one */
 }
 
 /* ------------------------------------------------------------------ who comes and goes */
@@ -1073,12 +1065,14 @@ IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
         if (!ipc_zmq_take_(own))
             return -EAGAIN;
         own->reads++;
-        rc = ipc_zmq_read_id_(&key, &own->message);
-        if (!zmq_msg_more(&own->message) || !ipc_zmq_take_(own))
+        p = own->cached;
+        if (p == NULL || zmq_msg_size(&own->message) != p->id_size ||
+            memcmp(zmq_msg_data(&own->message), p->id, p->id_size) != 0)
+            p = ipc_zmq_find_id_(own, &own->message, &key);
+        if (!ipc_zmq_take_(own))
             continue;
-        p = rc == 0 ? ipc_zmq_find_id_(own, &key) : NULL;
         is_first = p == NULL;
-        if (is_first && rc == 0)
+        if (is_first)
             p = ipc_zmq_seat_(ch, &key);
         rc = ipc_zmq_drop_parts_(own) ? -EBADMSG : 0;
         if (p == NULL)
@@ -1175,6 +1169,7 @@ IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
                    ipc_zmq_set_(own->keys, ZMQ_ROUTER_MANDATORY, 1) |
                    ipc_zmq_set_(own->keys, ZMQ_RCVHWM, 0) |
                    zmq_bind(own->keys, "inproc://zeromq.zap.01");
+        own->keys_wait = 1;
     }
     users[0] = geteuid();
     users[1] = 0;
@@ -1217,6 +1212,14 @@ IPC_INLINE int64_t ipc_zmq_next_look_(struct ipc_channel *ch)
     return own->end.has_come ? ipc_clock() + IPC_ZMQ_MOMENT_NS_ : IPC_FOREVER;
 }
 
+IPC_INLINE void ipc_zmq_take_events_(struct ipc_channel *ch)
+{
+    if (ipc_zmq_is_listener_(ch))
+        ipc_zmq_notice_all_(ipc_zmq_get_(ch));
+    else
+        ipc_zmq_follow_all_(ch);
+}
+
 /* Takes in what epoll tells of within the deadline. 1: something came; 0: nothing; -EINTR, or why
  * this side cannot connect. */
 IPC_INLINE int ipc_zmq_step_(struct ipc_channel *ch, int64_t deadline)
@@ -1232,17 +1235,16 @@ IPC_INLINE int ipc_zmq_step_(struct ipc_channel *ch, int64_t deadline)
     for (i = 0; i < n; i++) {
         if (e[i].data.u32 == IPC_ZMQ_MAIN_ && own->main != NULL)
             (void)ipc_zmq_look_(own->main);
-        else if (e[i].data.u32 == IPC_ZMQ_KEYS_)
-            own->keys_wait = 1;
+        else if (e[i].data.u32 == IPC_ZMQ_EVENTS_)
+            ipc_zmq_take_events_(ch);
         else if (e[i].data.u32 == IPC_ZMQ_TIMER_)
             (void)!read(own->timer, &rings, sizeof rings);
+        else if (e[i].data.u32 == IPC_ZMQ_KEYS_) {
+            own->keys_wait = 1;
+            (void)ipc_zmq_look_(own->keys); /* so that epoll tells of the next one */
+        }
     }
-    if (ipc_zmq_is_listener_(ch))
-        ipc_zmq_notice_all_(own);
-    else
-        ipc_zmq_follow_all_(ch);
-    if (own->keys != NULL)
-        ipc_zmq_admit_(ch);
+    ipc_zmq_admit_(ch);
     if (!ipc_zmq_is_listener_(ch) && own->main == NULL && own->refusal == 0 &&
         ipc_left_(own->next_try) == 0) {
         rc = ipc_zmq_connect_(ch);
@@ -1413,7 +1415,7 @@ IPC_INLINE int64_t ipc_zmq_recv_(struct ipc_channel *ch, void *to, size_t size, 
 
     if (!ipc_zmq_is_mine_(ch))
         return ipc_zmq_refuse_child_(ch);
-    if (is_listener && --own->turns < 0) {
+    if (ch->server != NULL && --own->turns < 0) {
         own->turns = IPC_ZMQ_TURNS_;
         (void)ipc_zmq_step_(ch, IPC_NOW);
     }
@@ -1668,10 +1670,7 @@ IPC_INLINE void ipc_zmq_end_(struct ipc_channel *ch)
     int64_t deadline = ipc_in_ms(IPC_ZMQ_LINGER_MS_);
     int i, kept = -1;
 
-    if (ipc_zmq_is_listener_(ch))
-        ipc_zmq_notice_all_(own);
-    else
-        ipc_zmq_follow_all_(ch);
+    ipc_zmq_take_events_(ch);
     if (own->main != NULL) {
         (void)ipc_zmq_set_(own->main, ZMQ_LINGER, IPC_ZMQ_LINGER_MS_);
         kept = own->is_ready && !own->end.has_come ? ipc_zmq_keep_(own->fd, own->ino) : -1;

@@ -241,6 +241,8 @@ IPC_INLINE int ipc_zmq_monitor_(struct ipc_channel *ch)
     if (rc == 0 && (ipc_zmq_set_(own->events, ZMQ_RCVHWM, 0) != 0 ||
                     zmq_connect(own->events, name) != 0))
         rc = ipc_zmq_refuse_(ch, "watch a socket");
+    if (rc == 0)
+        (void)ipc_zmq_look_(own->events); /* from now on its descriptor tells */
     return rc;
 }
 

@@ -23,6 +23,14 @@ IPC_INLINE int64_t ipc_zmq_next_look_(struct ipc_channel *ch)
     return own->end.has_come ? ipc_clock() + IPC_ZMQ_MOMENT_NS_ : IPC_FOREVER;
 }
 
+IPC_INLINE void ipc_zmq_take_events_(struct ipc_channel *ch)
+{
+    if (ipc_zmq_is_listener_(ch))
+        ipc_zmq_notice_all_(ipc_zmq_get_(ch));
+    else
+        ipc_zmq_follow_all_(ch);
+}
+
 /* Takes in what epoll tells of within the deadline. 1: something came; 0: nothing; -EINTR, or why
  * this side cannot connect. */
 IPC_INLINE int ipc_zmq_step_(struct ipc_channel *ch, int64_t deadline)
@@ -38,17 +46,16 @@ IPC_INLINE int ipc_zmq_step_(struct ipc_channel *ch, int64_t deadline)
     for (i = 0; i < n; i++) {
         if (e[i].data.u32 == IPC_ZMQ_MAIN_ && own->main != NULL)
             (void)ipc_zmq_look_(own->main);
-        else if (e[i].data.u32 == IPC_ZMQ_KEYS_)
-            own->keys_wait = 1;
+        else if (e[i].data.u32 == IPC_ZMQ_EVENTS_)
+            ipc_zmq_take_events_(ch);
         else if (e[i].data.u32 == IPC_ZMQ_TIMER_)
             (void)!read(own->timer, &rings, sizeof rings);
+        else if (e[i].data.u32 == IPC_ZMQ_KEYS_) {
+            own->keys_wait = 1;
+            (void)ipc_zmq_look_(own->keys); /* so that epoll tells of the next one */
+        }
     }
-    if (ipc_zmq_is_listener_(ch))
-        ipc_zmq_notice_all_(own);
-    else
-        ipc_zmq_follow_all_(ch);
-    if (own->keys != NULL)
-        ipc_zmq_admit_(ch);
+    ipc_zmq_admit_(ch);
     if (!ipc_zmq_is_listener_(ch) && own->main == NULL && own->refusal == 0 &&
         ipc_left_(own->next_try) == 0) {
         rc = ipc_zmq_connect_(ch);
@@ -219,7 +226,7 @@ IPC_INLINE int64_t ipc_zmq_recv_(struct ipc_channel *ch, void *to, size_t size, 
 
     if (!ipc_zmq_is_mine_(ch))
         return ipc_zmq_refuse_child_(ch);
-    if (is_listener && --own->turns < 0) {
+    if (ch->server != NULL && --own->turns < 0) {
         own->turns = IPC_ZMQ_TURNS_;
         (void)ipc_zmq_step_(ch, IPC_NOW);
     }
@@ -474,10 +481,7 @@ IPC_INLINE void ipc_zmq_end_(struct ipc_channel *ch)
     int64_t deadline = ipc_in_ms(IPC_ZMQ_LINGER_MS_);
     int i, kept = -1;
 
-    if (ipc_zmq_is_listener_(ch))
-        ipc_zmq_notice_all_(own);
-    else
-        ipc_zmq_follow_all_(ch);
+    ipc_zmq_take_events_(ch);
     if (own->main != NULL) {
         (void)ipc_zmq_set_(own->main, ZMQ_LINGER, IPC_ZMQ_LINGER_MS_);
         kept = own->is_ready && !own->end.has_come ? ipc_zmq_keep_(own->fd, own->ino) : -1;

@@ -43,23 +43,15 @@ IPC_INLINE int ipc_zmq_compare_(const void *a, const void *b)
     return memcmp(x->id, y->id, x->id_size);
 }
 
-/* Reads a routing id. 0; -EBADMSG: it is none. */
-IPC_INLINE int ipc_zmq_read_id_(struct ipc_zmq_peer_ *key, zmq_msg_t *message)
-{
-    key->id_size = zmq_msg_size(message);
-    if (key->id_size >= sizeof key->id)
-        return -EBADMSG;
-    memcpy(key->id, zmq_msg_data(message), key->id_size);
-    return 0;
-}
-
-IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_find_id_(struct ipc_zmq_ *own,
-                                                  const struct ipc_zmq_peer_ *key)
+/* The client of a routing id, which is written into key, or NULL. */
+IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_find_id_(struct ipc_zmq_ *own, zmq_msg_t *id,
+                                                  struct ipc_zmq_peer_ *key)
 {
     void *found;
 
-    if (own->cached != NULL && ipc_zmq_compare_(own->cached, key) == 0)
-        return own->cached;
+    key->id_size = zmq_msg_size(id);
+    key->id_size = key->id_size < sizeof key->id ? key->id_size : sizeof key->id; /* ZMTP: 255 */
+    memcpy(key->id, zmq_msg_data(id), key->id_size);
     found = tfind(key, &own->tree, ipc_zmq_compare_);
     if (found != NULL)
         own->cached = *(struct ipc_zmq_peer_ **)found;
@@ -290,8 +282,6 @@ IPC_INLINE void ipc_zmq_admit_(struct ipc_channel *ch)
 
     while (own->keys_wait && ipc_zmq_has_place_(ch))
         own->keys_wait = ipc_zmq_admit_one_(own);
-    if (own->keys_wait)
-        (void)ipc_zmq_look_(own->keys); /* its descriptor is to tell of the next one */
 }
 
 /* ------------------------------------------------------------------ who comes and goes */
@@ -349,12 +339,14 @@ IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
         if (!ipc_zmq_take_(own))
             return -EAGAIN;
         own->reads++;
-        rc = ipc_zmq_read_id_(&key, &own->message);
-        if (!zmq_msg_more(&own->message) || !ipc_zmq_take_(own))
+        p = own->cached;
+        if (p == NULL || zmq_msg_size(&own->message) != p->id_size ||
+            memcmp(zmq_msg_data(&own->message), p->id, p->id_size) != 0)
+            p = ipc_zmq_find_id_(own, &own->message, &key);
+        if (!ipc_zmq_take_(own))
             continue;
-        p = rc == 0 ? ipc_zmq_find_id_(own, &key) : NULL;
         is_first = p == NULL;
-        if (is_first && rc == 0)
+        if (is_first)
             p = ipc_zmq_seat_(ch, &key);
         rc = ipc_zmq_drop_parts_(own) ? -EBADMSG : 0;
         if (p == NULL)
@@ -451,6 +443,7 @@ IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
                    ipc_zmq_set_(own->keys, ZMQ_ROUTER_MANDATORY, 1) |
                    ipc_zmq_set_(own->keys, ZMQ_RCVHWM, 0) |
                    zmq_bind(own->keys, "inproc://zeromq.zap.01");
+        own->keys_wait = 1;
     }
     users[0] = geteuid();
     users[1] = 0;
