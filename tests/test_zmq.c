@@ -567,6 +567,7 @@ static void only_the_right_keys_come_in(void **state)
     {
         struct child right, wrong, mistaken, open;
         char both[100];
+        int64_t rc;
 
         (void)snprintf(both, sizeof both, "  %s %s ", publics[2], publics[1]);
         how.secret = secrets[1];
@@ -592,7 +593,8 @@ static void only_the_right_keys_come_in(void **state)
         IS(hear_in_calls(&mistaken), -EACCES);
         IS(does(&open, OPEN, IPC_BOTH), 0);
         bid(&open, SEND, 3);
-        IS(hear_in_calls(&open), -EACCES);
+        rc = hear_in_calls(&open); /* the listener may hang up before it has said why */
+        MUST(rc == -EACCES || rc == -EPROTO);
         IS(does(&right, OPEN, IPC_BOTH), 0);
         talks(&right, 1);
         goes(&right);

@@ -1,5 +1,7 @@
 /*
- * The side that listens: a ZMQ_ROUTER, or a ZMQ_PUB where it publishes.
+ * The side that listens: a ZMQ_ROUTER, or a ZMQ_PUB where it publishes. Where it only receives, and
+ * serves one client at a time, it is a ZMQ_DEALER, which is faster, as no routing id comes with a
+ * message; that client's is then empty.
  *
  * The library makes the listening sockets, as for unix: and tcp:, and ZeroMQ gets duplicates of them.
  * ZeroMQ takes in every connection. A client is admitted by the handler of ZAP, which is this
@@ -20,7 +22,7 @@
  *     DROPPED   -> FREE      its end
  *
  * A client that was admitted is late when its first message has not come after 100 ms: its place may
- * be given to another one.
+ * be given to another one, except by a ZMQ_DEALER, which could not tell the two apart.
  *
  * An ended client has nothing left when no message is there. Where others send without end it has
  * nothing left after two turns of all connections: ZeroMQ takes one message of each in turn, and no
@@ -191,7 +193,8 @@ IPC_INLINE unsigned ipc_zmq_count_pending_(struct ipc_zmq_ *own)
 
     if (own->pending > unknown)
         own->pending = (unsigned)unknown;
-    if (own->pending != 0 && ipc_left_(own->pending_since + IPC_ZMQ_LATE_NS_) == 0)
+    if (own->pending != 0 && own->type == ZMQ_ROUTER &&
+        ipc_left_(own->pending_since + IPC_ZMQ_LATE_NS_) == 0)
         own->pending = 0;
     return own->pending;
 }
@@ -312,6 +315,7 @@ IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_seat_(struct ipc_channel *ch,
     memset(&p->is, 0, sizeof p->is);
     p->is.uid = (uid_t)-1;
     p->is.gid = (gid_t)-1;
+    own->cached = p;
     own->pending -= own->pending != 0;
     own->clients++;
     own->alive++;
@@ -340,11 +344,15 @@ IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
             return -EAGAIN;
         own->reads++;
         p = own->cached;
-        if (p == NULL || zmq_msg_size(&own->message) != p->id_size ||
-            memcmp(zmq_msg_data(&own->message), p->id, p->id_size) != 0)
-            p = ipc_zmq_find_id_(own, &own->message, &key);
-        if (!ipc_zmq_take_(own))
-            continue;
+        if (own->type == ZMQ_DEALER) {
+            key.id_size = 0;
+        } else {
+            if (p == NULL || zmq_msg_size(&own->message) != p->id_size ||
+                memcmp(zmq_msg_data(&own->message), p->id, p->id_size) != 0)
+                p = ipc_zmq_find_id_(own, &own->message, &key);
+            if (!ipc_zmq_take_(own))
+                continue;
+        }
         is_first = p == NULL;
         if (is_first)
             p = ipc_zmq_seat_(ch, &key);
@@ -419,11 +427,16 @@ IPC_INLINE int ipc_zmq_send_peer_(struct ipc_zmq_ *own, const struct ipc_zmq_pee
 IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
-    int type = ch->how.publish != 0 ? ZMQ_PUB : ZMQ_ROUTER, rc, bad = 0, fd;
+    int type = ZMQ_ROUTER, rc, bad = 0, fd;
     uid_t users[3];
     char endpoint[PATH_MAX + 16];
     unsigned i;
 
+    if (ch->how.publish != 0)
+        type = ZMQ_PUB;
+    else if ((ch->role & IPC_BOTH) == IPC_RECV && ch->how.clients == 0)
+        type = ZMQ_DEALER;
+    own->type = type;
     own->limit = ch->how.clients != 0 ? ch->how.clients : 1;
     rc = ipc_channel_make_listener_(ch, deadline);
     if (rc == 0)
@@ -433,10 +446,10 @@ IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
     if (rc == 0)
         rc = ipc_zmq_monitor_(ch);
     if (rc == 0)
-        bad |= type == ZMQ_ROUTER ? ipc_zmq_set_(own->main, ZMQ_ROUTER_MANDATORY, 1)
-                                  : ipc_zmq_set_(own->main, ZMQ_XPUB_NODROP,
-                                                 ch->how.publish == IPC_LOSSLESS);
-    if (rc == 0 && (type == ZMQ_ROUTER || own->peer_keys != NULL)) {
+        bad |= type == ZMQ_ROUTER ? ipc_zmq_set_(own->main, ZMQ_ROUTER_MANDATORY, 1) : 0;
+    if (rc == 0 && type == ZMQ_PUB)
+        bad |= ipc_zmq_set_(own->main, ZMQ_XPUB_NODROP, ch->how.publish == IPC_LOSSLESS);
+    if (rc == 0 && (type != ZMQ_PUB || own->peer_keys != NULL)) {
         rc = ipc_zmq_make_(ch, &own->keys, ZMQ_ROUTER, IPC_ZMQ_KEYS_);
         if (rc == 0)
             bad |= zmq_setsockopt(own->main, ZMQ_ZAP_DOMAIN, "ipc", 3) |
