@@ -39,7 +39,7 @@ DPDK := $(shell pkg-config --cflags libdpdk 2>/dev/null)
 ICEORYX := $(lastword $(wildcard /usr/include/iceoryx/v2.*))
 PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
     $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack) \
-    $(call has,zmq.h,zmq) $(call has,nng/nng.h,nng) \
+    $(call has,zmq.h,zmq ipc_zmq) $(call has,nng/nng.h,nng) \
     $(call has,readerwriterqueue/readerwriterqueue.h,readerwriter) \
     $(call has,oneapi/tbb/concurrent_queue.h,tbb) $(call has,urcu/wfcqueue.h,urcu) \
     $(if $(and $(ICEORYX),$(shell command -v iox-roudi)),iceoryx)

@@ -86,6 +86,9 @@
  *     the parent only after the child has ended. Fix: fork first; exec closes them.
  *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends: then
  *     try again.
+ *   - A server's message that is too large for the buffer holds the others up until a larger buffer
+ *     takes it. Fix: a buffer of options.max.
+ *   - To connect takes a moment, so open with IPC_NOW finds nobody. Fix: ipc_in_ms.
  *   - ipc_channel_flush has nothing to do here, and ipc_channel_accept is refused. Fix:
  *     options.clients.
  *   - zmq:ipc: a path has at most 107 bytes. Fix: a shorter one.
@@ -1380,6 +1383,11 @@ IPC_INLINE int ipc_zmq_listener_try_send_(struct ipc_channel *ch, const void *me
         return zmq_send(own->main, message, n, ZMQ_DONTWAIT) >= 0 ? 0
                : zmq_errno() == EAGAIN                            ? -EAGAIN
                                                                   : ipc_zmq_refuse_(ch, "publish");
+    if (own->ended != 0 && (ch->role & IPC_RECV) == 0) { /* seats of those that were dropped */
+        (void)ipc_zmq_find_gone_(own, 0);
+        if (ipc_zmq_pull_(ch) == -EAGAIN)
+            (void)ipc_zmq_find_gone_(own, 1);
+    }
     p = ipc_zmq_find_only_(own);
     if (p == NULL) {
         rc = ipc_zmq_pull_(ch);

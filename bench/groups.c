@@ -20,6 +20,7 @@ BENCH_GROUP_DECLARE(latency);
 /* NULL where the peer's package is missing: the Makefile then leaves its file out. */
 WEAK(jack)
 WEAK(zmq)
+WEAK(ipc_zmq)
 WEAK(nng)
 WEAK(rte)
 WEAK(boost)
@@ -38,7 +39,7 @@ const struct bench_case *group_cases(size_t n)
         bench_jack,         bench_call,   bench_zmq,        bench_nng,    bench_many,
         bench_rte,          bench_boost,  bench_moodycamel, bench_tbb,    bench_urcu,
         bench_readerwriter, bench_kernel, bench_channel,    bench_wake,   bench_sizes,
-        bench_iceoryx,      bench_latency};
+        bench_iceoryx,      bench_ipc_zmq, bench_latency};
 
     if (n >= sizeof groups / sizeof groups[0])
         return NULL;

@@ -84,6 +84,9 @@
  *     the parent only after the child has ended. Fix: fork first; exec closes them.
  *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends: then
  *     try again.
+ *   - A server's message that is too large for the buffer holds the others up until a larger buffer
+ *     takes it. Fix: a buffer of options.max.
+ *   - To connect takes a moment, so open with IPC_NOW finds nobody. Fix: ipc_in_ms.
  *   - ipc_channel_flush has nothing to do here, and ipc_channel_accept is refused. Fix:
  *     options.clients.
  *   - zmq:ipc: a path has at most 107 bytes. Fix: a shorter one.

@@ -18,8 +18,9 @@ static end open_end(enum kind kind)
 #define END_SEND(e, m) bench_check(zmq_send(e, &(m), sizeof(m), 0) == (int)sizeof(m), "send")
 #define END_RECV(e, m) bench_check(zmq_recv(e, &(m), sizeof(m), 0) == (int)sizeof(m), "recv")
 
-BENCH_SIZES(SOCKETS_CASES)
+#define SIZES(F) BENCH_SIZES(F) F(65536)
+SIZES(SOCKETS_CASES)
 
 #define ROWS(B) SOCKETS_ROWS("zeromq", B),
 
-BENCH_GROUP(zmq) = {BENCH_SIZES(ROWS){.system = NULL}};
+BENCH_GROUP(zmq) = {SIZES(ROWS){.system = NULL}};

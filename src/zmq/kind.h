@@ -177,6 +177,11 @@ IPC_INLINE int ipc_zmq_listener_try_send_(struct ipc_channel *ch, const void *me
         return zmq_send(own->main, message, n, ZMQ_DONTWAIT) >= 0 ? 0
                : zmq_errno() == EAGAIN                            ? -EAGAIN
                                                                   : ipc_zmq_refuse_(ch, "publish");
+    if (own->ended != 0 && (ch->role & IPC_RECV) == 0) { /* seats of those that were dropped */
+        (void)ipc_zmq_find_gone_(own, 0);
+        if (ipc_zmq_pull_(ch) == -EAGAIN)
+            (void)ipc_zmq_find_gone_(own, 1);
+    }
     p = ipc_zmq_find_only_(own);
     if (p == NULL) {
         rc = ipc_zmq_pull_(ch);
