@@ -36,7 +36,7 @@
  *
  *   Places    A listener talks to options.clients at a time, or to one. Others wait until a place is
  *             free: their sends say -ETIMEDOUT meanwhile. The two sides agree when both are in calls
- *             at a time, as over auto:. A client that sends and receives nothing has no place.
+ *             at a time, as over auto:. A client that makes no call is not told of.
  *   Loss      -EPIPE, once, after all that had come of the other side. A listener then takes the next
  *             client, and the other side waits for the next listener; of a server, `from` says
  *             whose loss it is. A publisher is told of no loss.
@@ -50,7 +50,7 @@
  *             keys of zmq_curve_keypair, and gives its secret one. options.peer_keys: the listener's
  *             public key, without which a client does not connect; or at the listener, the public
  *             keys of the clients that may come, with spaces between them, and NULL for any. A side
- *             with a wrong key is told so by its first call: -EACCES. One without a key is told the
+ *             with a wrong key is told so by open, or by its first call: -EACCES. One without a key is told the
  *             same, or -EPROTO where the listener hangs up before it has said so. The listener goes
  *             on without them.
  *   Access    zmq:ipc: as unix:, by the file's mode, options.user and options.group. zmq:tcp: each
@@ -62,8 +62,8 @@
  *
  * Errors besides those of ipc_channel.h:
  *
- *   -EACCES      send, recv: the keys do not fit: ipc_channel_why says which
- *   -EPROTO      send, recv: the listener hangs up three times in a row: the roles do not fit, or it
+ *   -EACCES      open, send, recv: the keys do not fit: ipc_channel_why says which
+ *   -EPROTO      open, send, recv: the listener hangs up three times in a row: the roles do not fit, or it
  *                is no ZeroMQ
  *   -EINVAL      open: options.secret or options.peer_keys is no key
  *   -EOPNOTSUPP  open: this libzmq was built without CURVE

@@ -104,8 +104,10 @@ struct ipc_zmq_ {
     struct ipc_zmq_fd_ *fds;
     int fds_size;
     uint64_t came, admitted, reads, open; /* open: connections, also those that wait */
-    unsigned pending, alive, ended;       /* admitted and not here yet; here; of those seats */
-    int64_t pending_since;
+    unsigned alive, ended;                /* seats of clients that are here; that have ended */
+    int shaking, silent, failed; /* admitted, still in the handshake; after it, without a message;
+                                    handshakes that failed, and whose end has not come */
+    int64_t admitted_at;
     int keys_wait; /* keys may have a request */
 };
 

@@ -15,8 +15,9 @@ IPC_INLINE int64_t ipc_zmq_next_look_(struct ipc_channel *ch)
     if (ipc_zmq_is_listener_(ch)) {
         if (own->ended != 0)
             return ipc_clock() + IPC_ZMQ_MOMENT_NS_;
-        return own->pending != 0 && own->keys_wait ? own->pending_since + IPC_ZMQ_LATE_NS_
-                                                   : IPC_FOREVER;
+        return own->shaking > 0 && own->keys_wait && own->type == ZMQ_ROUTER
+                   ? own->admitted_at + IPC_ZMQ_LATE_NS_
+                   : IPC_FOREVER;
     }
     if (own->main == NULL)
         return own->next_try;

@@ -18,11 +18,15 @@
  *     FREE      -> THERE     its first message
  *     THERE     -> ENDED     DISCONNECTED; or at once, if that came before its first message
  *     ENDED     -> FREE      recv has reported the loss, after all that the client sent
- *     THERE     -> DROPPED   ipc_channel_drop, or it was late, and its place is taken
+ *     THERE     -> DROPPED   ipc_channel_drop; or there was no place
  *     DROPPED   -> FREE      its end
  *
- * A client that was admitted is late when its first message has not come after 100 ms: its place may
- * be given to another one, except by a ZMQ_DEALER, which could not tell the two apart.
+ * A client that was admitted has its place also before its first message, until its connection ends.
+ * The monitor tells ends by descriptors, which are not known yet, so it is a matter of counting: an
+ * end without a handshake that failed is that of a client that had its place. Where the count was
+ * wrong, as ZeroMQ tells of no failure where the kinds of sockets do not fit, one more is admitted:
+ * that one is dropped at its first message. A ZMQ_DEALER could not tell it apart, and counts on until
+ * all that are connected are known.
  *
  * An ended client has nothing left when no message is there. Where others send without end it has
  * nothing left after two turns of all connections: ZeroMQ takes one message of each in turn, and no
@@ -155,8 +159,15 @@ IPC_INLINE void ipc_zmq_notice_(struct ipc_zmq_ *own, int event, int32_t value)
 {
     struct ipc_zmq_fd_ *at;
 
-    if (event != ZMQ_EVENT_ACCEPTED && event != ZMQ_EVENT_DISCONNECTED)
+    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+        own->shaking -= own->shaking > 0;
+        own->silent++;
         return;
+    }
+    if (event != ZMQ_EVENT_ACCEPTED && event != ZMQ_EVENT_DISCONNECTED) {
+        own->failed++;
+        return;
+    }
     at = ipc_zmq_find_fd_(own, value);
     if (event == ZMQ_EVENT_ACCEPTED) {
         own->open++;
@@ -171,6 +182,10 @@ IPC_INLINE void ipc_zmq_notice_(struct ipc_zmq_ *own, int event, int32_t value)
     at->left = own->admitted;
     if (at->peer != NULL)
         ipc_zmq_end_peer_(own, at->peer, value);
+    else if (own->failed > 0)
+        own->failed--; /* it was never here */
+    else if (own->type == ZMQ_ROUTER)
+        own->silent--;
     at->peer = NULL;
 }
 
@@ -186,17 +201,19 @@ IPC_INLINE void ipc_zmq_notice_all_(struct ipc_zmq_ *own)
 
 /* ------------------------------------------------------------------ who may come in */
 
-/* Gives an admitted client that is late no place. */
+/* How many were admitted whose first message has not come. A handshake is done at once after its
+ * answer, but for a client that had no part in it; such a one is late then. */
 IPC_INLINE unsigned ipc_zmq_count_pending_(struct ipc_zmq_ *own)
 {
-    uint64_t unknown = own->open > own->alive ? own->open - own->alive : 0;
+    int most = own->open > own->alive ? (int)(own->open - own->alive) : 0, n;
 
-    if (own->pending > unknown)
-        own->pending = (unsigned)unknown;
-    if (own->pending != 0 && own->type == ZMQ_ROUTER &&
-        ipc_left_(own->pending_since + IPC_ZMQ_LATE_NS_) == 0)
-        own->pending = 0;
-    return own->pending;
+    if (most == 0)
+        own->shaking = own->silent = 0;
+    if (own->type == ZMQ_ROUTER && ipc_left_(own->admitted_at + IPC_ZMQ_LATE_NS_) == 0)
+        own->shaking = 0;
+    n = own->shaking + own->silent;
+    n = n < most ? n : most;
+    return n > 0 ? (unsigned)n : 0;
 }
 
 IPC_INLINE int ipc_zmq_has_place_(const struct ipc_channel *ch)
@@ -270,8 +287,8 @@ IPC_INLINE int ipc_zmq_admit_one_(struct ipc_zmq_ *own)
     ipc_zmq_notice_all_(own); /* also the end of the connection that had this descriptor before */
     if (ipc_zmq_answer_(own, &client, request, may_come) && may_come) {
         own->admitted++;
-        own->pending++;
-        own->pending_since = ipc_clock();
+        own->shaking++;
+        own->admitted_at = ipc_clock();
     }
     (void)zmq_msg_close(&part);
     (void)zmq_msg_close(&client);
@@ -316,13 +333,13 @@ IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_seat_(struct ipc_channel *ch,
     p->is.uid = (uid_t)-1;
     p->is.gid = (gid_t)-1;
     own->cached = p;
-    own->pending -= own->pending != 0;
     own->clients++;
     own->alive++;
     if (p->admitted <= at->left) {
         ipc_zmq_end_peer_(own, p, fd);
         return p;
     }
+    own->silent--; /* below 0 until HANDSHAKE_SUCCEEDED is taken in */
     at->peer = p;
     if (ipc_channel_is_unix_(ch))
         (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &p->is, &size);
