@@ -50,9 +50,9 @@
  *             keys of zmq_curve_keypair, and gives its secret one. options.peer_keys: the listener's
  *             public key, without which a client does not connect; or at the listener, the public
  *             keys of the clients that may come, with spaces between them, and NULL for any. A side
- *             with a wrong key is told so by open, or by its first call: -EACCES. One without a key is told the
- *             same, or -EPROTO where the listener hangs up before it has said so. The listener goes
- *             on without them.
+ *             with a wrong key is told so by open, or by its first call: -EACCES. One without a key
+ *             is told the same, or -EPROTO where the listener hangs up before it has said so. The
+ *             listener goes on without them.
  *   Access    zmq:ipc: as unix:, by the file's mode, options.user and options.group. zmq:tcp: each
  *             process that can reach the port; see Keys.
  *   ZeroMQ    A message has one part; one of several is dropped, -EBADMSG. A program that uses ZeroMQ

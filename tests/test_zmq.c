@@ -340,6 +340,30 @@ static void a_second_client_waits_for_the_first_to_go(void **state)
     }
 }
 
+/* It has its place from the time that it is connected, and leaves it. */
+static void a_client_that_makes_no_call_leaves_its_place(void **state)
+{
+    (void)state;
+    EACH
+    {
+        struct child silent = spawn(puppet, NULL), second = spawn(puppet, NULL);
+
+        opens(IPC_BOTH | IPC_LISTEN);
+        IS(does(&silent, OPEN, IPC_BOTH), 0);
+        IS(next(ipc_in_ms(20)), -ETIMEDOUT);
+        IS(does(&second, OPEN, IPC_BOTH), 0);
+        bid(&second, SEND, 3);
+        IS(next(ipc_in_ms(150)), -ETIMEDOUT);
+        kill_child(&silent);
+        IS(next(SOON), sizeof value);
+        IS(value, 3);
+        IS(hear(&second), 0);
+        goes(&second);
+        IS(next(SOON), -EPIPE);
+        over();
+    }
+}
+
 /* ------------------------------------------------------------------ servers */
 
 static void each_gets_its_own_answer(void **state)
@@ -450,6 +474,7 @@ static void a_flood_keeps_nobody_out(void **state)
         MUST(n > 0);
         IS(does(&flood, OPEN, IPC_BOTH), 0);
         bid(&flood, FILL, 0);
+        IS(next(SOON), sizeof value);
         IS(does(&comer, OPEN, IPC_BOTH), 0);
         bid(&comer, SEND, 1 << 20);
         while (dead == 0) {
@@ -831,6 +856,7 @@ int main(int argc, char **argv)
         TEST(a_loss_is_told_once_after_all_that_was_sent),
         TEST(the_next_listener_is_waited_for),
         TEST(a_second_client_waits_for_the_first_to_go),
+        TEST(a_client_that_makes_no_call_leaves_its_place),
         TEST(each_gets_its_own_answer),
         TEST(places_are_given_again_and_numbers_are_not),
         TEST(a_flood_keeps_nobody_out),
