@@ -5,9 +5,10 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A program that includes this header has two mechanisms more. The calls, roles, deadlines and error
- * codes are those of ipc_channel.h. Needs what ipc_channel.h needs, and ZeroMQ 4.3 (libzmq3-dev);
- * C99 to C23, C++11 to C++23. Link with -lzmq. The order of the headers does not matter.
+ * A program that includes this header has two mechanisms more. The calls, roles, deadlines and
+ * error codes are those of ipc_channel.h. Needs what ipc_channel.h needs, and ZeroMQ 4.3
+ * (libzmq3-dev); C99 to C23, C++11 to C++23. Link with -lzmq. The order of the headers does not
+ * matter.
  *
  *     #include "ipc_zmq.h"
  *
@@ -23,8 +24,8 @@
  *
  * The mechanisms
  *
- *     zmq:tcp://HOST:PORT   IPv4 and IPv6, as tcp:; a listener may say * for the host, and 0 for the
- *                           port
+ *     zmq:tcp://HOST:PORT   IPv4 and IPv6, as tcp:; a listener may say * for the host, and 0 for
+ *                           the port
  *     zmq:ipc://PATH        a Unix socket; zmq:ipc://@NAME is an abstract name
  *
  *     pattern               the listener                            the others
@@ -36,56 +37,56 @@
  * The side without IPC_LISTEN needs no option for any of them: a receiver finds out whether the
  * listener publishes.
  *
- *   Places    A listener talks to options.clients at a time, or to one. Others wait until a place is
- *             free: their sends say -ETIMEDOUT meanwhile. The two sides agree when both are in calls
- *             at a time, as over auto:. A client that makes no call is not told of.
- *   Loss      -EPIPE, once, after all that had come of the other side. A listener then takes the next
- *             client, and the other side waits for the next listener; of a server, `from` says
+ *   Places    A listener talks to options.clients at a time, or to one. Others wait until a place
+ *             is free: their sends say -ETIMEDOUT meanwhile. The two sides agree when both are in
+ *             calls at a time, as over auto:. A client that makes no call is not told of.
+ *   Loss      -EPIPE, once, after all that had come of the other side. A listener then takes the
+ *             next client, and the other side waits for the next listener; of a server, `from` says
  *             whose loss it is. A publisher is told of no loss.
  *   Depth     options.depth is the high-water mark of both queues of a connection, the sender's and
  *             the receiver's, in messages; 0: 1000. Where both and the kernel's buffers are full, a
  *             send waits until its deadline. options.max: a peer that sends more is left.
- *   Publish   IPC_LOSSLESS waits for the slowest subscriber until the deadline. IPC_LOSSY drops what
- *             a subscriber has no room for; that is not counted. A subscriber gets what is sent after
- *             it has agreed with the publisher, in its first recv. Any number subscribes.
- *   Keys      options.secret turns encryption and authentication on (CURVE): each side has a pair of
- *             keys of zmq_curve_keypair, and gives its secret one. options.peer_keys: the listener's
- *             public key, without which a client does not connect; or at the listener, the public
- *             keys of the clients that may come, with spaces between them, and NULL for any. A side
- *             with a wrong key is told so by open, or by its first call: -EACCES. One without a key
- *             is told the same, or -EPROTO where the listener hangs up before it has said so. The
- *             listener goes on without them.
+ *   Publish   IPC_LOSSLESS waits for the slowest subscriber until the deadline. IPC_LOSSY drops
+ *             what a subscriber has no room for; that is not counted. A subscriber gets what is
+ *             sent after it has agreed with the publisher, in its first recv. Any number
+ *             subscribes.
+ *   Keys      options.secret turns encryption and authentication on (CURVE): each side has a pair of keys of zmq_curve_keypair, and gives its secret one.
+ *             options.peer_keys: the listener's public key, without which a client does not
+ *             connect; or at the listener, the public keys of the clients that may come, with
+ *             spaces between them, and NULL for any. A side with a wrong key is told so by open,
+ *             or by its first call: -EACCES. One without a key is told the same, or -EPROTO where
+ *             the listener hangs up before it has said so. The listener goes on without them.
  *   Access    zmq:ipc: as unix:, by the file's mode, options.user and options.group. zmq:tcp: each
  *             process that can reach the port; see Keys.
- *   ZeroMQ    A message has one part; one of several is dropped, -EBADMSG. A program that uses ZeroMQ
- *             itself connects a ZMQ_DEALER to a listener, or a ZMQ_SUB to a publisher, or listens
- *             with ZMQ_ROUTER or ZMQ_PUB. To a listener its first message, if it is empty, is not
- *             seen (ZMQ_PROBE_ROUTER).
+ *   ZeroMQ    A message has one part; one of several is dropped, -EBADMSG. A program that uses
+ *             ZeroMQ itself connects a ZMQ_DEALER to a listener, or a ZMQ_SUB to a publisher, or
+ *             listens with ZMQ_ROUTER or ZMQ_PUB. To a listener its first message, if it is empty,
+ *             is not seen (ZMQ_PROBE_ROUTER).
  *
  * Errors besides those of ipc_channel.h:
  *
  *   -EACCES      open, send, recv: the keys do not fit: ipc_channel_why says which
- *   -EPROTO      open, send, recv: the listener hangs up three times in a row: the roles do not fit, or it
- *                is no ZeroMQ
+ *   -EPROTO      open, send, recv: the listener hangs up three times in a row: the roles do not
+ *                fit, or it is no ZeroMQ
  *   -EINVAL      open: options.secret or options.peer_keys is no key
  *   -EOPNOTSUPP  open: this libzmq was built without CURVE
- *   -ECHILD      any call: another process opened the channel. The threads of ZeroMQ are in that one
- *                only. A child opens its own channel, and may close what it has inherited.
+ *   -ECHILD      any call: another process opened the channel. The threads of ZeroMQ are in that
+ *                one only. A child opens its own channel, and may close what it has inherited.
  *
  * Caveats
  *   - A message that send has taken is with a thread of this process until the kernel has it. A
- *     process that ends without ipc_channel_close, or is killed, loses what is there. Fix: close; or
- *     answers.
- *   - ipc_channel_close waits until the other side has read all, a second at most, as libzmq drops
- *     what comes behind its high-water mark when a connection ends. A receiver that is further
- *     behind loses the rest. Fix: answers; options.depth at the receiver.
+ *     process that ends without ipc_channel_close, or is killed, loses what is there. Fix: close;
+ *     or answers.
+ *   - ipc_channel_close waits until the other side has read all, three seconds at most, as libzmq
+ *     drops what comes behind its high-water mark when a connection ends. A receiver that is
+ *     further behind loses the rest. Fix: answers; options.depth at the receiver.
  *   - A channel has two threads of ZeroMQ, and about twelve descriptors, and one for each client.
  *     libzmq goes on to accept where the descriptors are used up, and is busy with that. Fix:
  *     RLIMIT_NOFILE.
  *   - A child that was forked has the connections, too, so that the others are told of the end of
  *     the parent only after the child has ended. Fix: fork first; exec closes them.
- *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends: then
- *     try again.
+ *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends:
+ *     then try again.
  *   - A server's message that is too large for the buffer holds the others up until a larger buffer
  *     takes it. Fix: a buffer of options.max.
  *   - To connect takes a moment, so open with IPC_NOW finds nobody. Fix: ipc_in_ms.
@@ -162,7 +163,7 @@
 #include <zmq.h>
 
 #define IPC_ZMQ_KEY_ 40                      /* characters of a key */
-#define IPC_ZMQ_LINGER_MS_ 1000              /* for what is still to be read, in close */
+#define IPC_ZMQ_LINGER_MS_ 3000              /* for what is still to be read, in close */
 #define IPC_ZMQ_MOMENT_NS_ INT64_C(1000000)  /* between two looks at an end */
 #define IPC_ZMQ_LATE_NS_ INT64_C(100000000)  /* then an end counts, or an admitted client is late */
 #define IPC_ZMQ_QUICK_NS_ INT64_C(10000000000) /* a refusal comes earlier than that */
@@ -476,8 +477,8 @@ IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
     return own;
 }
 
-/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as it
- * has as many messages as it may, drops what is left in a connection that was closed. */
+/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as
+ * it has as many messages as it may, drops what is left in a connection that was closed. */
 IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
 {
     char bytes[4096];
@@ -538,8 +539,8 @@ IPC_INLINE int64_t ipc_zmq_hand_out_(struct ipc_channel *ch, void *to, size_t si
  *     ENDED        -     n    1         has_come   recv has reported the loss, or a send where
  *                                                  nothing is left to receive: NOBODY
  *
- * A receiver does not know whether the listener publishes: it connects as ZMQ_DEALER, and if the two
- * do not agree as ZMQ_SUB, and so on. After three failures in a row it is refused.
+ * A receiver does not know whether the listener publishes: it connects as ZMQ_DEALER, and if the
+ * two do not agree as ZMQ_SUB, and so on. After three failures in a row it is refused.
  */
 #ifndef IPC_SRC_ZMQ_CONNECT_H
 #define IPC_SRC_ZMQ_CONNECT_H 1
@@ -737,8 +738,8 @@ IPC_INLINE void ipc_zmq_follow_all_(struct ipc_channel *ch)
  * serves one client at a time, it is a ZMQ_DEALER, which is faster, as no routing id comes with a
  * message; that client's is then empty.
  *
- * The library makes the listening sockets, as for unix: and tcp:, and ZeroMQ gets duplicates of them.
- * ZeroMQ takes in every connection. A client is admitted by the handler of ZAP, which is this
+ * The library makes the listening sockets, as for unix: and tcp:, and ZeroMQ gets duplicates of
+ * them. ZeroMQ takes in every connection. A client is admitted by the handler of ZAP, which is this
  * channel, in its calls: while a place is free, and where its key is one of options.peer_keys. The
  * others wait in their handshake. The answer of ZAP gives the client a number, which each of its
  * messages then carries.
@@ -755,12 +756,12 @@ IPC_INLINE void ipc_zmq_follow_all_(struct ipc_channel *ch)
  *     THERE     -> DROPPED   ipc_channel_drop; or there was no place
  *     DROPPED   -> FREE      its end
  *
- * A client that was admitted has its place also before its first message, until its connection ends.
- * The monitor tells ends by descriptors, which are not known yet, so it is a matter of counting: an
- * end without a handshake that failed is that of a client that had its place. Where the count was
- * wrong, as ZeroMQ tells of no failure where the kinds of sockets do not fit, one more is admitted:
- * that one is dropped at its first message. A ZMQ_DEALER could not tell it apart, and counts on until
- * all that are connected are known.
+ * A client that was admitted has its place also before its first message, until its connection
+ * ends. The monitor tells ends by descriptors, which are not known yet, so it is a matter of
+ * counting: an end without a handshake that failed is that of a client that had its place. Where
+ * the count was wrong, as ZeroMQ tells of no failure where the kinds of sockets do not fit, one
+ * more is admitted: that one is dropped at its first message. A ZMQ_DEALER could not tell it
+ * apart, and counts on until all that are connected are known.
  *
  * An ended client has nothing left when no message is there. Where others send without end it has
  * nothing left after two turns of all connections: ZeroMQ takes one message of each in turn, and no
@@ -1080,8 +1081,8 @@ IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_seat_(struct ipc_channel *ch,
     return p;
 }
 
-/* Takes the next message of a client into own->message, its sender into own->from. 0; -EAGAIN: there
- * is none; -EBADMSG: it has several parts, and was dropped; -ENOMEM. */
+/* Takes the next message of a client into own->message, its sender into own->from. 0; -EAGAIN:
+ * there is none; -EBADMSG: it has several parts, and was dropped; -ENOMEM. */
 IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
@@ -1122,8 +1123,8 @@ IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
     return 0;
 }
 
-/* Has the client ended, and nothing left? all_read: no message is there. An end that counts only now
- * is not asked for that, as the client's last messages may have come in between. */
+/* Has the client ended, and nothing left? all_read: no message is there. An end that counts only
+ * now is not asked for that, as the client's last messages may have come in between. */
 IPC_INLINE int ipc_zmq_is_gone_(struct ipc_zmq_ *own, struct ipc_zmq_peer_ *p, int all_read)
 {
     if (p->number == 0 || !p->end.has_come || (own->has_message && own->from == p))
@@ -1135,7 +1136,8 @@ IPC_INLINE int ipc_zmq_is_gone_(struct ipc_zmq_ *own, struct ipc_zmq_peer_ *p, i
     return 0;
 }
 
-/* The client whose loss is to be reported, or NULL. Seats of those that were dropped become free. */
+/* The client whose loss is to be reported, or NULL. Seats of those that were dropped become free.
+ * */
 IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_find_gone_(struct ipc_zmq_ *own, int all_read)
 {
     unsigned i;
@@ -1667,8 +1669,8 @@ IPC_INLINE int ipc_zmq_reach_(struct ipc_channel *ch, int64_t deadline)
         rc = ipc_zmq_wait_(ch, &skips, deadline);
     if (rc == -ETIMEDOUT)
         return ipc_channel_refuse_(ch, rc,
-                                   "%s: nobody listened at '%s' until the deadline: is that program "
-                                   "running?",
+                                   "%s: nobody listened at '%s' until the deadline: is that "
+                                   "program running?",
                                    ch->kind->scheme, ch->address);
     return rc == 0 ? ipc_zmq_report_(ch) : rc;
 }
@@ -1705,7 +1707,7 @@ IPC_INLINE int ipc_zmq_open_(struct ipc_channel *ch, int64_t deadline)
     return ipc_zmq_is_listener_(ch) ? ipc_zmq_listen_(ch, deadline) : ipc_zmq_reach_(ch, deadline);
 }
 
-/* Closes all that is of ZeroMQ, and waits until the others have read, a second at most. */
+/* Closes all that is of ZeroMQ, and waits until the others have read, three seconds at most. */
 IPC_INLINE void ipc_zmq_end_(struct ipc_channel *ch)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);

@@ -3,9 +3,10 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A program that includes this header has two mechanisms more. The calls, roles, deadlines and error
- * codes are those of ipc_channel.h. Needs what ipc_channel.h needs, and ZeroMQ 4.3 (libzmq3-dev);
- * C99 to C23, C++11 to C++23. Link with -lzmq. The order of the headers does not matter.
+ * A program that includes this header has two mechanisms more. The calls, roles, deadlines and
+ * error codes are those of ipc_channel.h. Needs what ipc_channel.h needs, and ZeroMQ 4.3
+ * (libzmq3-dev); C99 to C23, C++11 to C++23. Link with -lzmq. The order of the headers does not
+ * matter.
  *
  *     #include "ipc_zmq.h"
  *
@@ -21,8 +22,8 @@
  *
  * The mechanisms
  *
- *     zmq:tcp://HOST:PORT   IPv4 and IPv6, as tcp:; a listener may say * for the host, and 0 for the
- *                           port
+ *     zmq:tcp://HOST:PORT   IPv4 and IPv6, as tcp:; a listener may say * for the host, and 0 for
+ *                           the port
  *     zmq:ipc://PATH        a Unix socket; zmq:ipc://@NAME is an abstract name
  *
  *     pattern               the listener                            the others
@@ -34,56 +35,56 @@
  * The side without IPC_LISTEN needs no option for any of them: a receiver finds out whether the
  * listener publishes.
  *
- *   Places    A listener talks to options.clients at a time, or to one. Others wait until a place is
- *             free: their sends say -ETIMEDOUT meanwhile. The two sides agree when both are in calls
- *             at a time, as over auto:. A client that makes no call is not told of.
- *   Loss      -EPIPE, once, after all that had come of the other side. A listener then takes the next
- *             client, and the other side waits for the next listener; of a server, `from` says
+ *   Places    A listener talks to options.clients at a time, or to one. Others wait until a place
+ *             is free: their sends say -ETIMEDOUT meanwhile. The two sides agree when both are in
+ *             calls at a time, as over auto:. A client that makes no call is not told of.
+ *   Loss      -EPIPE, once, after all that had come of the other side. A listener then takes the
+ *             next client, and the other side waits for the next listener; of a server, `from` says
  *             whose loss it is. A publisher is told of no loss.
  *   Depth     options.depth is the high-water mark of both queues of a connection, the sender's and
  *             the receiver's, in messages; 0: 1000. Where both and the kernel's buffers are full, a
  *             send waits until its deadline. options.max: a peer that sends more is left.
- *   Publish   IPC_LOSSLESS waits for the slowest subscriber until the deadline. IPC_LOSSY drops what
- *             a subscriber has no room for; that is not counted. A subscriber gets what is sent after
- *             it has agreed with the publisher, in its first recv. Any number subscribes.
- *   Keys      options.secret turns encryption and authentication on (CURVE): each side has a pair of
- *             keys of zmq_curve_keypair, and gives its secret one. options.peer_keys: the listener's
- *             public key, without which a client does not connect; or at the listener, the public
- *             keys of the clients that may come, with spaces between them, and NULL for any. A side
- *             with a wrong key is told so by open, or by its first call: -EACCES. One without a key
- *             is told the same, or -EPROTO where the listener hangs up before it has said so. The
- *             listener goes on without them.
+ *   Publish   IPC_LOSSLESS waits for the slowest subscriber until the deadline. IPC_LOSSY drops
+ *             what a subscriber has no room for; that is not counted. A subscriber gets what is
+ *             sent after it has agreed with the publisher, in its first recv. Any number
+ *             subscribes.
+ *   Keys      options.secret turns encryption and authentication on (CURVE): each side has a pair of keys of zmq_curve_keypair, and gives its secret one.
+ *             options.peer_keys: the listener's public key, without which a client does not
+ *             connect; or at the listener, the public keys of the clients that may come, with
+ *             spaces between them, and NULL for any. A side with a wrong key is told so by open,
+ *             or by its first call: -EACCES. One without a key is told the same, or -EPROTO where
+ *             the listener hangs up before it has said so. The listener goes on without them.
  *   Access    zmq:ipc: as unix:, by the file's mode, options.user and options.group. zmq:tcp: each
  *             process that can reach the port; see Keys.
- *   ZeroMQ    A message has one part; one of several is dropped, -EBADMSG. A program that uses ZeroMQ
- *             itself connects a ZMQ_DEALER to a listener, or a ZMQ_SUB to a publisher, or listens
- *             with ZMQ_ROUTER or ZMQ_PUB. To a listener its first message, if it is empty, is not
- *             seen (ZMQ_PROBE_ROUTER).
+ *   ZeroMQ    A message has one part; one of several is dropped, -EBADMSG. A program that uses
+ *             ZeroMQ itself connects a ZMQ_DEALER to a listener, or a ZMQ_SUB to a publisher, or
+ *             listens with ZMQ_ROUTER or ZMQ_PUB. To a listener its first message, if it is empty,
+ *             is not seen (ZMQ_PROBE_ROUTER).
  *
  * Errors besides those of ipc_channel.h:
  *
  *   -EACCES      open, send, recv: the keys do not fit: ipc_channel_why says which
- *   -EPROTO      open, send, recv: the listener hangs up three times in a row: the roles do not fit, or it
- *                is no ZeroMQ
+ *   -EPROTO      open, send, recv: the listener hangs up three times in a row: the roles do not
+ *                fit, or it is no ZeroMQ
  *   -EINVAL      open: options.secret or options.peer_keys is no key
  *   -EOPNOTSUPP  open: this libzmq was built without CURVE
- *   -ECHILD      any call: another process opened the channel. The threads of ZeroMQ are in that one
- *                only. A child opens its own channel, and may close what it has inherited.
+ *   -ECHILD      any call: another process opened the channel. The threads of ZeroMQ are in that
+ *                one only. A child opens its own channel, and may close what it has inherited.
  *
  * Caveats
  *   - A message that send has taken is with a thread of this process until the kernel has it. A
- *     process that ends without ipc_channel_close, or is killed, loses what is there. Fix: close; or
- *     answers.
- *   - ipc_channel_close waits until the other side has read all, a second at most, as libzmq drops
- *     what comes behind its high-water mark when a connection ends. A receiver that is further
- *     behind loses the rest. Fix: answers; options.depth at the receiver.
+ *     process that ends without ipc_channel_close, or is killed, loses what is there. Fix: close;
+ *     or answers.
+ *   - ipc_channel_close waits until the other side has read all, three seconds at most, as libzmq
+ *     drops what comes behind its high-water mark when a connection ends. A receiver that is
+ *     further behind loses the rest. Fix: answers; options.depth at the receiver.
  *   - A channel has two threads of ZeroMQ, and about twelve descriptors, and one for each client.
  *     libzmq goes on to accept where the descriptors are used up, and is busy with that. Fix:
  *     RLIMIT_NOFILE.
  *   - A child that was forked has the connections, too, so that the others are told of the end of
  *     the parent only after the child has ended. Fix: fork first; exec closes them.
- *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends: then
- *     try again.
+ *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends:
+ *     then try again.
  *   - A server's message that is too large for the buffer holds the others up until a larger buffer
  *     takes it. Fix: a buffer of options.max.
  *   - To connect takes a moment, so open with IPC_NOW finds nobody. Fix: ipc_in_ms.

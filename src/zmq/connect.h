@@ -10,8 +10,8 @@
  *     ENDED        -     n    1         has_come   recv has reported the loss, or a send where
  *                                                  nothing is left to receive: NOBODY
  *
- * A receiver does not know whether the listener publishes: it connects as ZMQ_DEALER, and if the two
- * do not agree as ZMQ_SUB, and so on. After three failures in a row it is refused.
+ * A receiver does not know whether the listener publishes: it connects as ZMQ_DEALER, and if the
+ * two do not agree as ZMQ_SUB, and so on. After three failures in a row it is refused.
  */
 #ifndef IPC_SRC_ZMQ_CONNECT_H
 #define IPC_SRC_ZMQ_CONNECT_H 1

@@ -32,7 +32,7 @@
 #include <zmq.h>
 
 #define IPC_ZMQ_KEY_ 40                      /* characters of a key */
-#define IPC_ZMQ_LINGER_MS_ 1000              /* for what is still to be read, in close */
+#define IPC_ZMQ_LINGER_MS_ 3000              /* for what is still to be read, in close */
 #define IPC_ZMQ_MOMENT_NS_ INT64_C(1000000)  /* between two looks at an end */
 #define IPC_ZMQ_LATE_NS_ INT64_C(100000000)  /* then an end counts, or an admitted client is late */
 #define IPC_ZMQ_QUICK_NS_ INT64_C(10000000000) /* a refusal comes earlier than that */
@@ -346,8 +346,8 @@ IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
     return own;
 }
 
-/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as it
- * has as many messages as it may, drops what is left in a connection that was closed. */
+/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as
+ * it has as many messages as it may, drops what is left in a connection that was closed. */
 IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
 {
     char bytes[4096];

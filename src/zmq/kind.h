@@ -442,8 +442,8 @@ IPC_INLINE int ipc_zmq_reach_(struct ipc_channel *ch, int64_t deadline)
         rc = ipc_zmq_wait_(ch, &skips, deadline);
     if (rc == -ETIMEDOUT)
         return ipc_channel_refuse_(ch, rc,
-                                   "%s: nobody listened at '%s' until the deadline: is that program "
-                                   "running?",
+                                   "%s: nobody listened at '%s' until the deadline: is that "
+                                   "program running?",
                                    ch->kind->scheme, ch->address);
     return rc == 0 ? ipc_zmq_report_(ch) : rc;
 }
@@ -480,7 +480,7 @@ IPC_INLINE int ipc_zmq_open_(struct ipc_channel *ch, int64_t deadline)
     return ipc_zmq_is_listener_(ch) ? ipc_zmq_listen_(ch, deadline) : ipc_zmq_reach_(ch, deadline);
 }
 
-/* Closes all that is of ZeroMQ, and waits until the others have read, a second at most. */
+/* Closes all that is of ZeroMQ, and waits until the others have read, three seconds at most. */
 IPC_INLINE void ipc_zmq_end_(struct ipc_channel *ch)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);

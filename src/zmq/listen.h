@@ -3,8 +3,8 @@
  * serves one client at a time, it is a ZMQ_DEALER, which is faster, as no routing id comes with a
  * message; that client's is then empty.
  *
- * The library makes the listening sockets, as for unix: and tcp:, and ZeroMQ gets duplicates of them.
- * ZeroMQ takes in every connection. A client is admitted by the handler of ZAP, which is this
+ * The library makes the listening sockets, as for unix: and tcp:, and ZeroMQ gets duplicates of
+ * them. ZeroMQ takes in every connection. A client is admitted by the handler of ZAP, which is this
  * channel, in its calls: while a place is free, and where its key is one of options.peer_keys. The
  * others wait in their handshake. The answer of ZAP gives the client a number, which each of its
  * messages then carries.
@@ -21,12 +21,12 @@
  *     THERE     -> DROPPED   ipc_channel_drop; or there was no place
  *     DROPPED   -> FREE      its end
  *
- * A client that was admitted has its place also before its first message, until its connection ends.
- * The monitor tells ends by descriptors, which are not known yet, so it is a matter of counting: an
- * end without a handshake that failed is that of a client that had its place. Where the count was
- * wrong, as ZeroMQ tells of no failure where the kinds of sockets do not fit, one more is admitted:
- * that one is dropped at its first message. A ZMQ_DEALER could not tell it apart, and counts on until
- * all that are connected are known.
+ * A client that was admitted has its place also before its first message, until its connection
+ * ends. The monitor tells ends by descriptors, which are not known yet, so it is a matter of
+ * counting: an end without a handshake that failed is that of a client that had its place. Where
+ * the count was wrong, as ZeroMQ tells of no failure where the kinds of sockets do not fit, one
+ * more is admitted: that one is dropped at its first message. A ZMQ_DEALER could not tell it
+ * apart, and counts on until all that are connected are known.
  *
  * An ended client has nothing left when no message is there. Where others send without end it has
  * nothing left after two turns of all connections: ZeroMQ takes one message of each in turn, and no
@@ -348,8 +348,8 @@ IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_seat_(struct ipc_channel *ch,
     return p;
 }
 
-/* Takes the next message of a client into own->message, its sender into own->from. 0; -EAGAIN: there
- * is none; -EBADMSG: it has several parts, and was dropped; -ENOMEM. */
+/* Takes the next message of a client into own->message, its sender into own->from. 0; -EAGAIN:
+ * there is none; -EBADMSG: it has several parts, and was dropped; -ENOMEM. */
 IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
@@ -390,8 +390,8 @@ IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
     return 0;
 }
 
-/* Has the client ended, and nothing left? all_read: no message is there. An end that counts only now
- * is not asked for that, as the client's last messages may have come in between. */
+/* Has the client ended, and nothing left? all_read: no message is there. An end that counts only
+ * now is not asked for that, as the client's last messages may have come in between. */
 IPC_INLINE int ipc_zmq_is_gone_(struct ipc_zmq_ *own, struct ipc_zmq_peer_ *p, int all_read)
 {
     if (p->number == 0 || !p->end.has_come || (own->has_message && own->from == p))
@@ -403,7 +403,8 @@ IPC_INLINE int ipc_zmq_is_gone_(struct ipc_zmq_ *own, struct ipc_zmq_peer_ *p, i
     return 0;
 }
 
-/* The client whose loss is to be reported, or NULL. Seats of those that were dropped become free. */
+/* The client whose loss is to be reported, or NULL. Seats of those that were dropped become free.
+ * */
 IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_find_gone_(struct ipc_zmq_ *own, int all_read)
 {
     unsigned i;
