@@ -50,7 +50,8 @@
  *             what a subscriber has no room for; that is not counted. A subscriber gets what is
  *             sent after it has agreed with the publisher, in its first recv. Any number
  *             subscribes.
- *   Keys      options.secret turns encryption and authentication on (CURVE): each side has a pair of keys of zmq_curve_keypair, and gives its secret one.
+ *   Keys      options.secret turns encryption and authentication on (CURVE): each side has a pair
+ *             of keys of zmq_curve_keypair, and gives its secret one.
  *             options.peer_keys: the listener's public key, without which a client does not
  *             connect; or at the listener, the public keys of the clients that may come, with
  *             spaces between them, and NULL for any. A side with a wrong key is told so by open,
