@@ -392,6 +392,11 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pipe where there is none */
 #define IPC_NOTIFY_SIGNAL 3u    /* a queued real-time signal, read from a signalfd */
 
+/* How processes sleep: ipc_notify_was_asleep. */
+#define IPC_SLEEPS_BRIEFLY 1 /* on the futex or semaphore, for the time being */
+#define IPC_SLEEPS_LONG 2    /* in poll */
+#define IPC_SLEEPS_LOOP 4    /* in an event loop */
+
 /* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
 #define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
 #define IPC_USES_MEMBARRIER 2u /* else a full fence in each post. Known after the first sleep */
@@ -494,6 +499,16 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n);
  * If the peer wakes often, looking less than that makes both sleep for each message. Wait-free.
  */
 IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield);
+
+/*
+ * How processes sleep on the notifier in mem[0..size), for a monitor that does not attach to it, and
+ * may only read: a sum of IPC_SLEEPS_*, 0 where nobody sleeps. The notifier does not know how many
+ * they are, nor which; a process that only reads, and one that was killed and nobody woken since,
+ * are not told apart from none and from a sleeper. Wait-free.
+ *
+ *   -EINVAL  mem is NULL or not 8-byte aligned, or size is less than IPC_NOTIFY_SIZE
+ */
+IPC_INLINE int ipc_notify_was_asleep(const void *mem, size_t size);
 
 /* What this process uses, as a sum of IPC_USES_*. The last three are known after the first long
  * sleep, the first call of ipc_notify_fd, and the first signal. Wait-free. */
@@ -1056,6 +1071,16 @@ IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n)
         return -EROFS;
     ipc_notify_set_flags_(n, IPC_NOTIFY_UNASKED_);
     return 0;
+}
+
+IPC_INLINE int ipc_notify_was_asleep(const void *mem, size_t size)
+{
+    const struct ipc_notify_shared *s = (const struct ipc_notify_shared *)mem;
+
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
+        return -EINVAL;
+    return (int)(ck_pr_load_32(&s->word) &
+                 (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_));
 }
 
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)

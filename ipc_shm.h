@@ -633,6 +633,22 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
  */
 IPC_INLINE int ipc_shm_unlink(const char *name);
 
+/*
+ * Frees the name of a segment that no live process has open; a path also. As a creator that would
+ * replace the segment does it, so no process comes to use it meanwhile. A process that is killed in
+ * here leaves the segment to the next ipc_shm_create, or to another call of this. how->owner and
+ * how->mode are as of ipc_shm_open. seg is closed then, and is for ipc_shm_why alone. Blocks for
+ * the kernel only.
+ *
+ *   0
+ *   -EBUSY   a live process has it open, other than read-only, or others replace it all the time
+ *   -ENOENT  nothing has that name
+ *   -EINVAL, -ENAMETOOLONG, -EACCES, -EPERM, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what
+ *   open and mmap say: as of ipc_shm_create
+ */
+IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
+                                   const struct ipc_shm_options *how);
+
 /* What the last refusal of a call with this handle was, in one line, and the remedy where there is
  * one. Valid until the next call. Wait-free. */
 IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg);
@@ -695,6 +711,13 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline);
 IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
                                  const struct ipc_shm_options *how);
+
+/*
+ * Opens the segment in memory that the descriptor fd refers to, which stays the caller's: as
+ * ipc_shm_recv_with does once it has received that, with its checks and errors but for those of the
+ * socket. For a monitor, which finds nameless segments in /proc.
+ */
+IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm_options *how);
 
 /* ------------------------------------------------------------------ members */
 
@@ -797,6 +820,10 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
  *   -EBADMSG  the entry is corrupt
  */
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o);
+
+/* How many bytes of the segment were in use at some moment during the call, for tools: what it
+ * begins with, and all objects. 0 to seg->size; 0 where it is not open. Wait-free. */
+IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg);
 
 /*
  * Maps `bytes` bytes of the open segment, which begin at mem, twice in a row, so that what wraps
@@ -2643,6 +2670,33 @@ IPC_INLINE int ipc_shm_unlink(const char *name)
     return rc;
 }
 
+IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
+                                   const struct ipc_shm_options *how)
+{
+    struct ipc_shm_options fresh = *how;
+    char path[PATH_MAX];
+    int rc, tries, removed = 0;
+
+    fresh.flags = IPC_SHM_FRESH | IPC_SHM_NO_PREFAULT;
+    ipc_shm_clear_(seg, &fresh);
+    rc = name == NULL ? -EINVAL : ipc_shm_path_(seg, path, name);
+    if (rc != 0)
+        return rc;
+    for (tries = 0; tries < 100; tries++) {
+        rc = ipc_shm_open_once_(seg, path, name, &fresh, 1);
+        if (rc != 0)
+            return rc == -ENOENT && removed ? 0 : rc;
+        rc = ipc_shm_take_over_(seg, path, name, 1, &fresh);
+        ipc_shm_close(seg);
+        if (rc == -EEXIST)
+            return ipc_shm_refuse(seg, -EBUSY, "segment '%s' is in use by a live process", name);
+        if (rc != -EAGAIN)
+            return rc;
+        removed = 1;
+    }
+    return ipc_shm_refuse(seg, -EBUSY, "segment '%s' changes hands all the time", name);
+}
+
 #endif
 
 /* >>pass  src/shm/pass.h */
@@ -2850,10 +2904,28 @@ IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
     return 0;
 }
 
+IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm_options *how)
+{
+    struct stat st;
+    int rc;
+
+    ipc_shm_clear_(seg, how);
+    rc = ipc_shm_check_received_(seg, fd, how);
+    if (rc == 0)
+        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
+    if (rc < 0)
+        return rc;
+    seg->fd = rc;
+    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
+    if (rc != 0)
+        return ipc_shm_close_refused_(seg, rc);
+    ipc_shm_prefault_(seg);
+    return 0;
+}
+
 IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
-    struct stat st;
     int fd, rc;
 
     ipc_shm_clear_(seg, how);
@@ -2862,19 +2934,11 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
     fd = ipc_shm_take_message_(seg, socket, deadline);
     if (fd < 0)
         return fd;
-    rc = ipc_shm_check_received_(seg, fd, how);
-    if (rc == 0)
-        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
-    seg->fd = rc;
+    rc = ipc_shm_open_fd(seg, fd, how);
     (void)close(fd);
-    if (seg->fd < 0)
-        return seg->fd;
-    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
-    if (rc != 0)
-        return ipc_shm_close_refused_(seg, rc);
-    ipc_shm_prefault_(seg);
-    seg->deadline = deadline;
-    return 0;
+    if (rc == 0)
+        seg->deadline = deadline;
+    return rc;
 }
 
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
@@ -3110,6 +3174,13 @@ IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, uint32_t i, struct ipc_s
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
     return seg->base != NULL && i < seg->objects ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
+}
+
+IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg)
+{
+    uint64_t used = seg->base != NULL ? ck_pr_load_64(&seg->base->used) : 0;
+
+    return used < seg->size ? (size_t)used : seg->size;
 }
 
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another

@@ -168,11 +168,17 @@ static inline uint64_t hear(const struct child *c)
     return word;
 }
 
-static inline void become_child(void)
+/* A child that outlives its parent. */
+static inline void become_orphan(void)
 {
     in_child = 1;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)alarm(HANG_S);
+}
+
+static inline void become_child(void)
+{
+    become_orphan();
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 /* Runs f in a new process, which then ends with status 0. */

@@ -1061,7 +1061,7 @@ static void has_few_descriptors(struct child *up, void *arg)
             if (rc == 0)
                 works++, ipc_shm_close(&seg);
             else
-                REFUSED(rc, -EMFILE, &seg, "open files");
+                REFUSED(rc, -EMFILE, &seg, strerror(EMFILE));
             MUST(open_fds() == fds);
             (void)ipc_shm_unlink(name);
             while (n > 0)

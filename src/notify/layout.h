@@ -343,6 +343,16 @@ IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n)
     return 0;
 }
 
+IPC_INLINE int ipc_notify_was_asleep(const void *mem, size_t size)
+{
+    const struct ipc_notify_shared *s = (const struct ipc_notify_shared *)mem;
+
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
+        return -EINVAL;
+    return (int)(ck_pr_load_32(&s->word) &
+                 (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_));
+}
+
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 {
     return n->uses;

@@ -81,6 +81,8 @@
  *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
  *       What the ring in an object is and how full, for a process that takes no end of it, and may
  *       only read. Of any kind.
+ *   int ipc_ring_holders(void *mem, size_t size, uint64_t *from, struct ipc_ring_hold *, unsigned n)
+ *       Which process holds which end, lane, seat and slot of it: the same.
  *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes

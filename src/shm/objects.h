@@ -76,6 +76,13 @@ IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_obje
     return seg->base != NULL && i < seg->objects ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
 }
 
+IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg)
+{
+    uint64_t used = seg->base != NULL ? ck_pr_load_64(&seg->base->used) : 0;
+
+    return used < seg->size ? (size_t)used : seg->size;
+}
+
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
  * member's that succeeded. After a thousand of these the peer is hostile. */
 IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *offset)
