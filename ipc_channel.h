@@ -5146,7 +5146,7 @@ IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
         return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
     /* Of another size for each direction: what a listener of the other one has left does not fit. */
     if ((ch->role & IPC_BOTH) != IPC_BOTH)
-        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3 : 2) * 4096;
+        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3u : 2u) * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
@@ -6258,6 +6258,22 @@ IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r)
  *     "answers"   as many rings of records as there are lanes, in a row; the server sends to all
  *     "to"        a ring of records with the lanes; it is made last, and a client finds by it that
  *                 "answers" is there, so that it talks to a server
+ *
+ * What it promises, with up to 64 clients at a time:
+ *
+ *   - A client that floods, is idle, stopped, or does not read costs the others its turns, of 4 KiB.
+ *     Its ring of answers fills, and then a send to it waits, or says -ETIMEDOUT.
+ *   - The end of each client is reported once, by its number, after all that it sent: -EPIPE, or
+ *     -EOWNERDEAD within 10 ms where it was killed. Its place is free as soon as it has gone, and the
+ *     next client there has another number.
+ *   - An answer goes to the client of that number, or is refused with -EPIPE. No other client reads
+ *     it, wherever either was stopped or killed.
+ *   - The successor of a server that has ended gets what its clients have sent, some of it for the
+ *     second time if the server was killed: 4 KiB of each at most. Each client is told of the loss
+ *     once, and goes on with the successor, by a new number; answers to it that it had not read
+ *     may be lost.
+ *   - All share one segment. A client that writes where it likes can make calls of all say -EBADMSG,
+ *     but causes no memory error and no missed deadline. A server of auto: has memory for each client.
  *
  * A client takes a lane, the one that suits best (record.h), then the receiving end of the ring of
  * answers of the same number; it leaves them in the opposite order. So whoever has the lane finds

@@ -190,7 +190,7 @@ IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
         return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
     /* Of another size for each direction: what a listener of the other one has left does not fit. */
     if ((ch->role & IPC_BOTH) != IPC_BOTH)
-        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3 : 2) * 4096;
+        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3u : 2u) * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
