@@ -2241,13 +2241,17 @@ IPC_INLINE int ipc_channel_check_greeting_(struct ipc_channel *ch, const unsigne
  * as ipc_channel_check_greeting_. */
 IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadline)
 {
-    int is_packet = ch->kind->type == SOCK_SEQPACKET, rc;
+    int is_packet = ch->kind->type == SOCK_SEQPACKET, was_reset = 0, rc;
     struct ipc_channel_bytes_ *rx = &ch->rx;
     ssize_t n;
 
     while (rx->end < IPC_CHANNEL_GREETING_) {
         n = recv(ch->in, rx->data + rx->end, IPC_CHANNEL_GREETING_ - rx->end,
                  is_packet ? MSG_DONTWAIT | MSG_TRUNC : MSG_DONTWAIT);
+        /* Of a client that closed before it had read our greeting, the kernel tells the reset before
+         * it hands out the packets. */
+        if (n < 0 && errno == ECONNRESET && is_packet && !was_reset++)
+            continue;
         if (n == 0 || (n < 0 && ipc_channel_is_end_(errno)))
             return rx->end == 0 ? -EPIPE : -EOWNERDEAD;
         if (n < 0 && errno != EAGAIN)
@@ -3171,7 +3175,7 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
-    int rc;
+    int was_reset = 0, rc;
 
     for (;;) {
         if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
@@ -3186,6 +3190,10 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
                 return rc;
             continue;
         }
+        /* Of a peer that closed before it had read all of ours, the kernel tells the reset before it
+         * hands out what that peer had sent. */
+        if (rc == -ECONNRESET && p->sequence && !was_reset++)
+            continue;
         if (rc == -ECONNRESET || rc == -ECONNREFUSED || (p->sequence && got == 0))
             return ipc_channel_lose_peer_(ch, -EPIPE);
         if (rc != 0)
