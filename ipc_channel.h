@@ -222,8 +222,8 @@
  *   A connection of sockets begins with a greeting of each side: greet.h.
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
- * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
- * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the
+ * table of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
@@ -392,7 +392,7 @@ struct ipc_channel {
  *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -2287,8 +2287,8 @@ IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadli
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by ipc_channel_accept, or serves many with
- * options.clients: see server.h. The other side waits for a listener. Both directions.
+ * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by
+ * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
@@ -6758,8 +6758,8 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops. Segment and
- *            semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
+ *            Segment and semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -7296,10 +7296,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
- * process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
+ * killed process, and no more than went to it before.
  */
-#define IPC_CHANNEL_AUTO_TRUST_ 256
+#define IPC_CHANNEL_ASK_AFTER_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -7680,7 +7680,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_ASK_AFTER_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_ASK_AFTER_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;

@@ -213,8 +213,8 @@
  *   A connection of sockets begins with a greeting of each side: greet.h.
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
- * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
- * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the
+ * table of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H

@@ -146,7 +146,7 @@ struct ipc_channel {
  *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
