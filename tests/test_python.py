@@ -409,7 +409,7 @@ class Waiting(WithSegment):
             'ipc_ring.Spsc(8).consumer(seg, "missing")',
             'ipc_ring.Segment.open("ipc-test-there-is-none")',
         ):
-            child = self.python(f"print(1, flush=True)\ntry: {code}\nexcept KeyboardInterrupt: sys.exit(42)")
+            child = self.python(f"try: print(1, flush=True); {code}\nexcept KeyboardInterrupt: sys.exit(42)")
             child.stdout.read(1)
             self.asleep(child)
             child.send_signal(signal.SIGINT)
@@ -420,7 +420,7 @@ class Waiting(WithSegment):
             "import signal; inp = ipc_ring.Spsc(8).consumer(seg, 'a'); out = ipc_ring.Spsc(8).producer(seg, 'b')\n"
             "def handler(*_):\n"
             "    try: inp.pop()\n"
-            "    except RuntimeError: out.send(b'handled!')\n"
+            "    except (RuntimeError, ipc_ring.Empty): out.send(b'handled!')\n"
             "signal.signal(signal.SIGUSR1, handler); out.send(b'handler!'); inp.recv()"
         )
         out = Spsc(8).producer(self.seg, "a", 2)

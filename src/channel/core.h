@@ -151,6 +151,7 @@ struct ipc_channel {
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
 #define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
 #define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
+#define IPC_CHANNEL_UNGREETED_ 32u      /* the other side's greeting has not come yet: see greet.h */
 #define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
 /* What ipc_channel_info tells. */
@@ -224,6 +225,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 #define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */
+#define IPC_CHANNEL_GREETS_ 2048u     /* both sides greet each other first: see greet.h */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */

@@ -393,9 +393,8 @@ IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen
            (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
 }
 
-/* How a process has ended that another one has replaced at the other end: -EOWNERDEAD, or -EPIPE
- * also where nothing proves that it was killed. */
-IPC_INLINE int ipc_channel_how_replaced_(const struct ipc_notify *n, uint64_t id)
+/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
+IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
 {
     return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
                ? -EOWNERDEAD
@@ -534,13 +533,13 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
     int rc = 0;
 
     if (ipc_channel_has_left_(ch, r->reader, reader)) {
-        rc = reader == 0 ? -EPIPE : ipc_channel_how_replaced_(n, r->reader);
+        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
-        ipc_notify_watch(n, reader != ~UINT64_C(0) ? reader : 0);
-        if (ipc_notify_dead_(n))
-            rc = ipc_channel_how_replaced_(n, reader);
+        if (reader != 0 && reader != n->reported)
+            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        n->reported = rc != 0 ? reader : n->reported;
     }
     r->reader = rc == 0 && reader != n->reported ? reader : 0;
     return rc;
