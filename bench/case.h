@@ -68,6 +68,7 @@ struct bench_case {
     int fifo_peer; /* a peer that keeps the order of all messages: ours is compared with the best */
     void (*clear)(struct bench_run *); /* in the parent, after the processes have ended; or NULL */
     enum bench_wait wait;
+    int usual;                         /* `make bench` measures it, not only `make bench-full` */
     unsigned rate, burst; /* messages a second, and how many are due at once; rate 0: not fixed */
 };
 

@@ -5,6 +5,7 @@
 #define WEAK(NAME) BENCH_GROUP_DECLARE(NAME) __attribute__((weak));
 
 BENCH_GROUP_DECLARE(limits);
+BENCH_GROUP_DECLARE(usual);
 BENCH_GROUP_DECLARE(rings);
 BENCH_GROUP_DECLARE(shapes);
 BENCH_GROUP_DECLARE(blocks);
@@ -34,7 +35,7 @@ static const struct bench_case none[] = {{.system = NULL}};
 const struct bench_case *group_cases(size_t n)
 {
     static const struct bench_case *const groups[] = {
-        bench_limits,       bench_rings,  bench_shapes,     bench_blocks, bench_records,
+        bench_limits,       bench_usual,  bench_rings,  bench_shapes,     bench_blocks, bench_records,
         bench_jack,         bench_call,   bench_zmq,        bench_nng,    bench_many,
         bench_rte,          bench_boost,  bench_moodycamel, bench_tbb,    bench_urcu,
         bench_readerwriter, bench_kernel, bench_channel,    bench_wake,   bench_sizes,

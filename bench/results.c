@@ -10,21 +10,21 @@ int results_count;
 const double results_percents[PERCENTS] = {50, 90, 99, 99.9, 99.99};
 
 static const struct test tests[] = {
-    {"stream", "stream: million messages a second, one at a time", "msg/s", 1e6, 2,
+    {"stream", "stream: messages a second, one at a time", "msg/s", "M msg/s", 1e6, 2,
      "limit_stream_lines", "lines"},
-    {"many", "many: million messages a second, several producers and consumers", "msg/s", 1e6, 2,
+    {"many", "many: messages a second, several producers and consumers", "msg/s", "M msg/s", 1e6, 2,
      NULL, NULL},
-    {"pingpong", "pingpong: nanoseconds for a round trip, both sides polling", "ns", 1, 0,
-     "limit_two_lines", "lines"},
-    {"latency", "latency: nanoseconds from when a message was due until it was there", "ns", 1, 0,
-     NULL, NULL},
+    {"pingpong", "pingpong: a round trip, both sides polling", "ns", "ns", 1, 0, "limit_two_lines",
+     "lines"},
+    {"latency", "latency: from when a message was due until it was there", "ns", "ns", 1, 0, NULL,
+     NULL},
     {"burst", "burst: the same, of 32 or 256 messages due at once, a thousand times a second", "ns",
-     1, 0, NULL, NULL},
-    {"wake", "wake: nanoseconds for a round trip, both sides asleep until woken", "ns", 1, 0,
-     "raw_futex", NULL},
-    {"post_idle", "post_idle: nanoseconds for a store and a post while nobody sleeps", "ns", 1, 2,
+     "ns", 1, 0, NULL, NULL},
+    {"wake", "wake: a round trip, both sides asleep until woken", "ns", "ns", 1, 0, "raw_futex",
+     NULL},
+    {"post_idle", "post_idle: a store and a post while nobody sleeps", "ns", "ns", 1, 2,
      "limit_store_fence", NULL},
-    {"idle", "idle: percent of a core while asleep", "%", 1, 4, NULL, NULL},
+    {"idle", "idle: processor time while asleep", "%", "% of a core", 1, 4, NULL, NULL},
 };
 
 const struct test *results_test(const struct bench_case *c)
@@ -125,9 +125,8 @@ void results_summarise(void)
     qsort(results, (size_t)results_count, sizeof results[0], by_test);
 }
 
-/* bytes 0: of any size. */
-static const struct result *find(const char *system, const char *test, const char *shape,
-                                 uint64_t bytes)
+const struct result *results_find(const char *system, const char *test, const char *shape,
+                                  uint64_t bytes)
 {
     int i;
 
@@ -161,11 +160,11 @@ static const struct result *best_fifo_peer(const struct bench_case *c)
 const struct result *results_rival(const struct bench_case *c)
 {
     const char *below = system_find(c->system)->below;
-    const struct result *pipe = find("pipe", c->test, c->shape, c->bytes);
-    const struct result *sock = find("unix_stream", c->test, c->shape, c->bytes), *best;
+    const struct result *pipe = results_find("pipe", c->test, c->shape, c->bytes);
+    const struct result *sock = results_find("unix_stream", c->test, c->shape, c->bytes), *best;
 
     if (below != NULL)
-        return find(below, c->test, c->shape, c->bytes);
+        return results_find(below, c->test, c->shape, c->bytes);
     best = best_fifo_peer(c);
     if (best != NULL)
         return best;
@@ -174,19 +173,37 @@ const struct result *results_rival(const struct bench_case *c)
     return (pipe->median > sock->median) == bench_is_rate(c) ? pipe : sock;
 }
 
-double results_of_limit(const struct result *x)
+double results_times(const struct result *x, const struct result *y)
+{
+    if (x->median <= 0 || y->median <= 0)
+        return 0;
+    return bench_is_rate(x->of) ? x->median / y->median : y->median / x->median;
+}
+
+double results_limit(const struct result *x)
 {
     const struct test *t = results_test(x->of);
-    const struct result *copy = find("limit_copy", t->name, "copy", x->of->bytes), *limit = NULL;
+    const struct result *copy = results_find("limit_copy", t->name, "copy", x->of->bytes),
+                        *limit = NULL;
     double lines = 1; /* of a message: its payload, and 8 bytes that say that it is there */
 
     if (copy != NULL)
-        return x->median / copy->median;
+        return copy->median;
     if (t->limit != NULL)
-        limit = find(t->limit, t->name, t->limit_shape != NULL ? t->limit_shape : x->of->shape, 0);
+        limit = results_find(t->limit, t->name,
+                             t->limit_shape != NULL ? t->limit_shape : x->of->shape, 0);
     if (limit == NULL)
         return 0;
     if (strcmp(t->name, "stream") == 0 && x != limit)
         lines = (double)(x->of->bytes + 8) / 64;
-    return x->median * lines / limit->median;
+    return limit->median / lines;
+}
+
+double results_of_limit(const struct result *x)
+{
+    double limit = results_limit(x);
+
+    if (limit <= 0 || x->median <= 0)
+        return 0;
+    return bench_is_rate(x->of) ? x->median / limit : limit / x->median;
 }

@@ -30,11 +30,16 @@ extern const double results_percents[PERCENTS];
 /* A test, in the order of the tables. */
 struct test {
     const char *name, *title, *unit;
-    double scale; /* of the table's figures, in the unit */
+    const char *shown; /* the unit of the tables' figures */
+    double scale;      /* that unit, in the other */
     int digits;
     const char *limit, *limit_shape; /* the system that `of limit` is about, or NULL; the shape of
                                       * its row, or NULL if it is that of the compared row */
 };
+
+/* The result of this system, test, shape and size, or NULL. bytes 0: of any size. */
+const struct result *results_find(const char *system, const char *test, const char *shape,
+                                  uint64_t bytes);
 
 /* The test of a case. */
 const struct test *results_test(const struct bench_case *c);
@@ -63,7 +68,13 @@ int results_has_cpu(const struct bench_case *c);
  * the Unix socket. */
 const struct result *results_rival(const struct bench_case *c);
 
-/* A rate's part of the machine's limit, or how many times the limit a duration is; 0: no limit. */
+/* How many times better x is than y. 0: one of them is 0. */
+double results_times(const struct result *x, const struct result *y);
+
+/* The machine's limit for a result, in its unit. 0: there is none. */
+double results_limit(const struct result *x);
+
+/* How much of the machine's limit a result reaches: at the limit it is 1. 0: there is no limit. */
 double results_of_limit(const struct result *x);
 
 #endif

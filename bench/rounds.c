@@ -6,15 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void rounds_demand_quiet(int quiet, int noisy, const char *why)
-{
-    if (quiet)
-        return;
-    warnx("%s%s", why, noisy ? "" : ". --noisy reports all the same");
-    if (!noisy)
-        exit(5);
-}
-
 static void show_progress(int round, int rounds, const struct bench_case *c, int done)
 {
     if (isatty(STDERR_FILENO))
@@ -66,24 +57,28 @@ static void measure_round(int round, int rounds)
     }
 }
 
-int rounds_measure(int rounds, uint64_t length, int noisy)
+/* Is there time for one more round, after so many that have taken `ns` together? */
+static int has_time(const struct plan *p, int rounds, int64_t ns, int64_t began)
 {
-    int64_t began = ipc_clock();
+    if (p->seconds == 0 || rounds < 3)
+        return 1;
+    return ipc_clock() + ns / rounds < began + p->seconds * INT64_C(1000000000);
+}
+
+int rounds_measure(const struct plan *p)
+{
+    int64_t began = ipc_clock(), then;
     int round, i, failed;
-    char why[512];
 
     for (i = 0; i < results_count; i++) {
-        show_progress(0, rounds, results[i].of, 0);
-        results[i].count = run_calibrate(results[i].of, length);
+        show_progress(0, p->rounds, results[i].of, 0);
+        results[i].count = run_calibrate(results[i].of, p->length);
     }
     failed = remove_failed();
-    for (round = 0; round < rounds; round++) {
+    then = ipc_clock();
+    for (round = 0; round < p->rounds && has_time(p, round, ipc_clock() - then, began); round++) {
         noise_control();
-        measure_round(round, rounds);
-        /* A noisy machine is refused now rather than after half an hour. Before ten seconds the
-         * kernel's ticks are too coarse for a verdict. */
-        if (!noisy && ipc_clock() - began > 10000000000 && noise_end(why, sizeof why) != 0)
-            rounds_demand_quiet(0, 0, why);
+        measure_round(round, p->rounds);
     }
     failed += remove_failed();
     if (isatty(STDERR_FILENO))

@@ -26,21 +26,30 @@ static void print_machine(const json_t *machine)
            json_is_true(json_object_get(noise, "ok")) ? "" : "; NOT QUIET");
 }
 
-/* The title and the head of a table, whose first row is x. */
+/* The title and the head of a table, whose first row is x: the names of the columns, and below them
+ * their units. */
 static void print_head(const struct result *x)
 {
     const struct test *t = results_test(x->of);
     const char *rival = results_rival(x->of) != NULL ? "vs kernel" : "";
+    const char *cpu = results_has_cpu(x->of) ? "cpu" : "";
+    int i;
 
     printf("\n%s\n%-20s %*s", t->title, "system", x->of->rate > 0 ? 12 : 9,
            strcmp(t->name, "wake") == 0 ? "" : "bytes");
-    if (x->of->rate > 0)
-        printf(" %9s %9s %9s %9s %9s %9s %8s\n", "p50", "p90", "p99", "p99.9", "p99.99", "max",
-               "cpu");
-    else
-        printf(" %10s %10s %10s %12s %10s %8s\n", "median", "min", "max",
-               x->of->producers > 0 ? "vs peers" : rival, t->limit != NULL ? "of limit" : "",
-               results_has_cpu(x->of) ? "cpu" : "");
+    if (x->of->rate > 0) {
+        printf(" %9s %9s %9s %9s %9s %9s %8s %9s\n%33s", "p50", "p90", "p99", "p99.9", "p99.99",
+               "max", cpu, "of limit", "");
+        for (i = 0; i < PERCENTS + 1; i++)
+            printf(" %9s", t->shown);
+        printf(" %8s\n", "ns");
+        return;
+    }
+    printf(" %11s %11s %11s %12s %10s %8s\n%30s", "median", "min", "max",
+           x->of->producers > 0 ? "vs peers" : rival, results_limit(x) > 0 ? "of limit" : "", cpu,
+           "");
+    printf(" %11s %11s %11s %12s %10s %8s\n", t->shown, t->shown, t->shown,
+           x->of->producers > 0 || *rival != '\0' ? "times" : "", "", *cpu != '\0' ? "ns" : "");
 }
 
 /* The percentiles are of all runs together; the median of runs and its spread are in the JSON. */
@@ -51,7 +60,10 @@ static void print_latency(const struct result *x)
     printf("%-15s %-13s %3llu", x->of->system, x->of->shape, (unsigned long long)x->of->bytes);
     for (i = 0; i < PERCENTS; i++)
         printf(" %9llu", (unsigned long long)histogram_at(x->latencies, results_percents[i]));
-    printf(" %9llu %8.0f\n", (unsigned long long)x->latencies->max, x->cpu_ns);
+    printf(" %9llu %8.0f", (unsigned long long)x->latencies->max, x->cpu_ns);
+    if (results_of_limit(x) > 0)
+        printf(" %9.2f", results_of_limit(x));
+    printf("\n");
 }
 
 static void print_name(const struct bench_case *c)
@@ -69,15 +81,14 @@ static void print_row(const struct result *x)
     const struct test *t = results_test(x->of);
     const struct result *rival = results_rival(x->of);
     double limit = results_of_limit(x);
-    int rate = bench_is_rate(x->of);
-    int digits = rate && x->median < t->scale ? t->digits + 2 : t->digits;
+    int digits = bench_is_rate(x->of) && x->median < t->scale ? t->digits + 2 : t->digits;
 
     print_name(x->of);
-    printf(" %10.*f %10.*f %10.*f", digits, x->median / t->scale, digits, x->min / t->scale, digits,
+    printf(" %11.*f %11.*f %11.*f", digits, x->median / t->scale, digits, x->min / t->scale, digits,
            x->max / t->scale);
-    if (rival != NULL && rival->median > 0)
-        printf(" %11.*fx", system_find(x->of->system)->below != NULL ? 2 : 1,
-               rate ? x->median / rival->median : rival->median / x->median);
+    if (rival != NULL && results_times(x, rival) > 0)
+        printf(" %12.*f", system_find(x->of->system)->below != NULL ? 2 : 1,
+               results_times(x, rival));
     else
         printf(" %12s", "");
     if (limit > 0)
@@ -101,10 +112,10 @@ static void print_legend(void)
         "  channel, how many times better than the mechanism below it.\n"
         "vs peers: how many times better than the best peer that keeps one order of all\n"
         "  messages, as ck_ring does.\n"
-        "of limit: a rate's part of the rate of limit_copy in the same size; where that was not\n"
-        "  measured, the lines that the messages fill against limit_stream_lines. A round trip\n"
-        "  in round trips of limit_two_lines, a wake in wakes of raw_futex, a post in\n"
-        "  limit_store_fence.\n"
+        "of limit: how near the figure is to the machine's limit; at the limit it is 1. A rate is\n"
+        "  compared with limit_copy in the same size, or, where that was not measured, the lines\n"
+        "  that the messages fill with limit_stream_lines; a round trip with limit_two_lines, a\n"
+        "  wake with raw_futex, a post with limit_store_fence.\n"
         "each reader: the messages that one reader got, and the part that it missed: the mean\n"
         "  of all readers, which share a core.\n"
         "cpu: nanoseconds of processor time of all processes for each message or round trip. At\n"

@@ -393,7 +393,7 @@ SIZES(COPY_CASES)
     {                                                                                              \
         .system = SYSTEM, .test = TEST, .shape = "lines", .bytes = BYTES,                          \
         .memory = sizeof(struct area), .prepare = prepare, .serve = NAME##_serve,                  \
-        .measure = NAME##_measure                                                                  \
+        .measure = NAME##_measure, .usual = 1                                                      \
     }
 
 #define COPY(B)                                                                                    \
@@ -404,7 +404,8 @@ SIZES(COPY_CASES)
      .memory = sizeof(struct copying),                                                             \
      .prepare = copy_prepare,                                                                      \
      .serve = copy_serve##B,                                                                       \
-     .measure = copy_measure##B},
+     .measure = copy_measure##B,                                                                   \
+     .usual = (B) == 64 || (B) == 1024 || (B) == 65536},
 
 BENCH_GROUP(limits) = {LIMIT("limit_one_line", "pingpong", 8, one_line),
                        LIMIT("limit_two_lines", "pingpong", 8, two_lines),

@@ -541,7 +541,9 @@ static uint64_t idle_asking(struct bench_run *r)
 
 /* ------------------------------------------------------------------ rows */
 
-#define WAKE(NAME)                                                                                 \
+#define WAKE(NAME) WAKE_ROWS(NAME, 0)
+#define USUAL_WAKE(NAME) WAKE_ROWS(NAME, 1)
+#define WAKE_ROWS(NAME, USUAL)                                                                                \
     {.system = #NAME,                                                                              \
      .test = "wake",                                                                               \
      .shape = "one_core",                                                                          \
@@ -552,11 +554,12 @@ static uint64_t idle_asking(struct bench_run *r)
      .measure = wake_measure,                                                                      \
      .how = &NAME,                                                                                 \
      .one_core = 1,                                                                                \
+     .usual = USUAL,                                                                               \
      .wait = BENCH_SLEEP},                                                                         \
     {                                                                                              \
         .system = #NAME, .test = "wake", .shape = "two_cores", .bytes = 8, .memory = 4096,         \
         .prepare = wake_prepare, .serve = wake_serve, .measure = wake_measure, .how = &NAME,       \
-        .wait = BENCH_SLEEP                                                                        \
+        .usual = USUAL, .wait = BENCH_SLEEP                                                        \
     }
 #define POST(NAME, MEASURE)                                                                        \
     {                                                                                              \
@@ -569,20 +572,20 @@ static uint64_t idle_asking(struct bench_run *r)
         .prepare = prepare, .serve = idle_serve, .measure = MEASURE, .wait = BENCH_SLEEP           \
     }
 
-BENCH_GROUP(wake) = {WAKE(ipc_futex),
+BENCH_GROUP(wake) = {USUAL_WAKE(ipc_futex),
                      WAKE(ipc_futex_deadline),
                      WAKE(ipc_semaphore),
                      WAKE(ipc_eventfd),
                      WAKE(ipc_eventfd_loop),
                      WAKE(ipc_signal_loop),
-                     WAKE(raw_futex),
+                     USUAL_WAKE(raw_futex),
                      WAKE(raw_futex_deadline),
                      WAKE(raw_posix_sem),
                      WAKE(raw_sysv_sem),
                      WAKE(raw_eventfd),
                      WAKE(raw_eventfd_poll),
                      WAKE(raw_signal),
-                     WAKE(raw_pipe),
+                     USUAL_WAKE(raw_pipe),
                      WAKE(raw_unix_stream),
                      WAKE(raw_posix_mq),
                      WAKE(raw_sysv_mq),

@@ -7,6 +7,7 @@
 
 #define SIZES_ABOVE_8(F) F(64) F(256) F(1024) F(4096) F(16384) F(65536) F(262144) F(1048576)
 #define SIZES(F) F(8) SIZES_ABOVE_8(F)
+#define USUAL_SIZES(F) F(64) F(1024) F(65536) /* those of `make bench` */
 
 /* Slots of a ring: so many as make a mebibyte, but at most 1024 and at least four. */
 #define SIZES_SLOTS(B) ((B) <= 1024 ? 1024u : (B) <= 262144 ? (1u << 20) / (B) : 4u)
