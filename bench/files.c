@@ -51,6 +51,8 @@ static json_t *one_result(const struct result *x)
     }
     if (results_has_cpu(c))
         json_object_set_new(one, "cpu_ns", json_real(x->cpu_ns));
+    if (results_leaves_out(c))
+        json_object_set_new(one, "left_out", json_real(x->left));
     if (c->rate > 0)
         json_object_set_new(one, "rate", json_integer(c->rate));
     if (x->latencies != NULL)

@@ -150,9 +150,10 @@ void noise_look(void)
 void noise_control(void)
 {
     struct outcome o;
-    int rc = run_case(group_find("limit_one_line"), 10000, &o);
+    struct amount a = {10000, 20};
+    int rc = run_case(group_find("limit_one_line"), a, &o);
 
-    controls[rounds++] = rc == 0 ? (double)o.ns / 10000 : 0;
+    controls[rounds++] = rc == 0 ? o.typical / 10000 : 0;
 }
 
 json_t *noise_end(void)

@@ -53,26 +53,26 @@ void results_remove(int i)
 /* The figure of a run, in the unit of its test. */
 static double figure_of(const struct result *x, const struct outcome *o)
 {
-    double ns = (double)o->ns, count = (double)x->count;
+    double ns = (double)o->ns, count = (double)x->amount.count;
 
     if (x->of->producers > 0)
         return (double)o->taken * 1e9 / ns;
-    if (x->of->rate > 0)
-        return (double)histogram_at(o->latencies, 50);
-    if (bench_is_rate(x->of))
-        return count * 1e9 / ns;
     if (strcmp(x->of->test, "idle") == 0)
         return 100 * ns / count;
-    return ns / count;
+    if (x->of->rate > 0)
+        return o->typical;
+    return bench_is_rate(x->of) ? count * 1e9 / o->typical : o->typical / count;
 }
 
 void results_record(struct result *x, const struct outcome *o)
 {
-    if (x->of->readers > 0) {
-        double got = (double)o->taken / x->of->readers;
+    double value = figure_of(x, o);
 
-        x->got[x->runs] = got * 1e9 / (double)o->ns;
-        x->missed[x->runs] = 1 - got / (double)x->count;
+    if (x->of->readers > 0) {
+        double got = (double)o->taken / x->of->readers / (double)x->amount.count;
+
+        x->got[x->runs] = got * value;
+        x->missed[x->runs] = 1 - got;
     }
     if (x->of->rate > 0 || bench_is_round_trip(x->of)) {
         if (x->latencies == NULL && (x->latencies = calloc(1, sizeof *x->latencies)) == NULL)
@@ -80,12 +80,18 @@ void results_record(struct result *x, const struct outcome *o)
         histogram_add(x->latencies, o->latencies);
     }
     x->cpu[x->runs] = o->cpu;
-    x->value[x->runs++] = figure_of(x, o);
+    x->left_out[x->runs] = o->left_out;
+    x->value[x->runs++] = value;
 }
 
 int results_by_shape(const struct bench_case *c)
 {
     return strcmp(c->test, "wake") == 0 || strcmp(c->test, "many") == 0 || c->rate > 0;
+}
+
+int results_leaves_out(const struct bench_case *c)
+{
+    return bench_has_windows(c) || c->rate > 0;
 }
 
 int results_has_cpu(const struct bench_case *c)
@@ -121,6 +127,7 @@ void results_summarise(void)
         x->reader = statistics_median(x->got, x->runs);
         x->misses = statistics_median(x->missed, x->runs);
         x->cpu_ns = statistics_median(x->cpu, x->runs);
+        x->left = statistics_median(x->left_out, x->runs);
     }
     qsort(results, (size_t)results_count, sizeof results[0], by_test);
 }

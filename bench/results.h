@@ -10,13 +10,15 @@ enum { RESULTS = 1024, RUNS = STATISTICS_VALUES };
 
 struct result {
     const struct bench_case *of;
-    uint64_t count;      /* messages of a run that has the wanted length; 0: the case failed */
-    double value[RUNS];  /* msg/s, ns or percent; at a fixed rate the run's median latency */
-    double cpu[RUNS];    /* nanoseconds of processor time for each message */
-    double got[RUNS];    /* a broadcast: msg/s that one reader got, the mean of all readers */
-    double missed[RUNS]; /* a broadcast: the part of the messages that a reader did not get */
+    struct amount amount;  /* of a run; its count is 0 if the case failed */
+    double value[RUNS];    /* msg/s, ns or percent; at a fixed rate the run's median latency */
+    double cpu[RUNS];      /* nanoseconds of processor time for each message */
+    double got[RUNS];      /* a broadcast: msg/s that one reader got, the mean of all readers */
+    double missed[RUNS];   /* a broadcast: the part of the messages that a reader did not get */
+    double left_out[RUNS]; /* as in struct outcome */
     int runs;
-    double median, min, max, cpu_ns, reader, misses; /* of the runs, after results_summarise */
+    double median, min, max, cpu_ns, reader, misses,
+        left;                    /* of the runs, after results_summarise */
     struct histogram *latencies; /* of all runs, where messages are timed one by one; or NULL */
 };
 
@@ -59,6 +61,9 @@ void results_summarise(void);
 
 /* Are the rows of different shapes different things, which are not to be compared? */
 int results_by_shape(const struct bench_case *c);
+
+/* Does the case leave out windows or messages? */
+int results_leaves_out(const struct bench_case *c);
 
 /* Does the case tell the processor time of each message? */
 int results_has_cpu(const struct bench_case *c);

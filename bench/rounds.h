@@ -7,10 +7,11 @@
 struct plan {
     int rounds;
     uint64_t length; /* nanoseconds of a run */
-    int seconds;     /* no round begins that would end later, but for the third; 0: no limit */
+    int seconds;     /* no round begins that would end later, but for the first; 0: no limit */
 };
 
-/* Returns how many cases failed; the results of those are removed. */
+/* Returns how many cases failed. The results of those are removed, and of those that were always
+ * interrupted. */
 int rounds_measure(const struct plan *p);
 
 #endif

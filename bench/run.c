@@ -14,7 +14,29 @@
 
 int run_core[2];
 
+/* Nanoseconds of a window: of a stream, and of round trips. */
+#define WINDOW 100000.0
+#define TRIP_WINDOW 2000.0
+
+enum { LEAST = 10 }; /* windows or messages without an interruption, for a usable run */
+
 static struct bench_shared *shared; /* of the run that runs; run_case makes it */
+
+double run_clock_ns(void)
+{
+    static double best = 1e9;
+    static int i;
+
+    for (; i < 20; i++) {
+        int64_t then = ipc_clock(), now = then;
+        int k;
+
+        for (k = 0; k < 1000; k++)
+            now = ipc_clock();
+        best = (double)(now - then) / 1000 < best ? (double)(now - then) / 1000 : best;
+    }
+    return best;
+}
 
 void run_choose_cores(void)
 {
@@ -85,8 +107,10 @@ static void serve(struct bench_run *r)
 {
     r->taken = shared->taken[r->index];
     r->latencies = &shared->latencies;
-    if ((r->of->rate > 0 || r->each > 0) && r->index == 0)
-        memset(r->latencies, 0, sizeof *r->latencies); /* so that no page fault is measured */
+    if (r->index == 0) { /* so that no page fault is measured */
+        memset(&shared->latencies, 0, sizeof shared->latencies);
+        memset(&shared->windows, 0, sizeof shared->windows);
+    }
     if (r->of->producers > 0 || r->index > 0)
         r->of->serve(r);
     else
@@ -216,7 +240,7 @@ static int no_result(struct bench_run *r, const char *why)
 }
 
 /* Fills in a run of the case, and prepares it. Returns 0 or a negative errno. */
-static int prepare(struct bench_run *r, const struct bench_case *c, uint64_t count)
+static int prepare(struct bench_run *r, const struct bench_case *c, struct amount a)
 {
     int i, rc;
 
@@ -226,9 +250,11 @@ static int prepare(struct bench_run *r, const struct bench_case *c, uint64_t cou
     r->of = c;
     r->shared = shared;
     r->sysv_sem = r->sysv_mq = -1;
-    r->count = count;
-    r->warm = count / 16 + 16;
-    r->each = bench_is_round_trip(c) ? count / 4 + 16 : 0;
+    r->count = a.count;
+    r->warm = a.count / 16 + 16;
+    r->each = bench_is_round_trip(c) ? a.count / 4 + 16 : 0;
+    r->window = a.window;
+    r->clock = (int64_t)(run_clock_ns() + 0.5);
     for (i = 0; i < 4; i++)
         r->fd[i] = -1;
     rc = ipc_shm_create(&r->seg, NULL, c->memory);
@@ -259,6 +285,23 @@ static void be_process(struct bench_run *r, pid_t parent)
     _exit(0);
 }
 
+/* What all messages or round trips would have taken if no window had been interrupted. */
+static void typical_windows(const struct bench_run *r, struct outcome *o)
+{
+    double thrown, clock = bench_is_round_trip(r->of) ? (double)r->clock : 0;
+
+    o->typical = (double)histogram_typical(&shared->windows, &thrown) - clock;
+    o->typical *= (double)r->count / (double)r->window;
+    o->left_out = o->left_out < 1 ? o->left_out + (1 - o->left_out) * thrown : 1;
+}
+
+/* The median latency. */
+static void typical_message(const struct bench_run *r, struct outcome *o)
+{
+    o->typical = (double)histogram_at(&shared->latencies, 50);
+    o->left_out = (double)shared->left_out / (double)r->count;
+}
+
 /* What the processes have measured. used: their whole processor time. */
 static void sum_up(const struct bench_run *r, double used, struct outcome *o)
 {
@@ -276,13 +319,23 @@ static void sum_up(const struct bench_run *r, double used, struct outcome *o)
     if (c->producers > 0 && taken_so_far() > 0) /* a killed process has not told its time */
         o->cpu = used / (double)taken_so_far();
     o->latencies = &shared->latencies;
+    o->typical = (double)o->ns;
+    o->left_out = (double)shared->left_out / (double)o->ns;
+    if (bench_has_windows(c))
+        typical_windows(r, o);
+    else if (c->rate > 0)
+        typical_message(r, o);
+    if (c->producers == 0 && strcmp(c->test, "idle") != 0)
+        o->is_usable = (c->rate > 0 ? &shared->latencies : &shared->windows)->total >= LEAST;
+    else
+        o->is_usable = 1;
 }
 
-int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
+int run_case(const struct bench_case *c, struct amount a, struct outcome *o)
 {
     struct bench_run r;
     pid_t pid[BENCH_PROCESSES], parent = getpid();
-    int i, n = c->threads ? 1 : (int)bench_processes(c), rc = prepare(&r, c, count);
+    int i, n = c->threads ? 1 : (int)bench_processes(c), rc = prepare(&r, c, a);
     double used = 0;
 
     if (rc != 0)
@@ -296,7 +349,7 @@ int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
             be_process(&r, parent);
     }
     memset(o, 0, sizeof *o);
-    rc = c->producers > 0 ? watch(c, count, &o->taken) : 0;
+    rc = c->producers > 0 ? watch(c, a.count, &o->taken) : 0;
     if (gather(pid, n, c->producers > 0, &used) != 0 || rc != 0)
         return no_result(&r, "a process failed");
     clear(&r);
@@ -304,21 +357,38 @@ int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
     return 0;
 }
 
-uint64_t run_calibrate(const struct bench_case *c, uint64_t ns)
+/* The amount that takes `ns`, after a run of amount a. */
+static struct amount scaled(const struct bench_case *c, struct amount a, const struct outcome *o,
+                            double ns)
 {
+    double typical = (o->is_usable ? o->typical : (double)o->ns) / (double)a.count;
+    double real = (double)o->ns / (double)a.count / 3; /* interruptions included */
+    double window = bench_is_round_trip(c) ? TRIP_WINDOW : WINDOW;
+
+    a.count = (uint64_t)(ns / (typical > real ? typical : real)) + 1;
+    a.window = (uint64_t)(window / typical) + 1;
+    a.count = a.count > 4 * LEAST * a.window ? a.count : 4 * LEAST * a.window;
+    return a;
+}
+
+struct amount run_calibrate(const struct bench_case *c, uint64_t ns)
+{
+    struct amount a = {0, 1};
     struct outcome o;
-    uint64_t count = 256;
 
     if (strcmp(c->test, "idle") == 0)
-        return 8 * ns;
-    if (c->producers > 0) /* processes that share a core all get their turns */
-        return ns * bench_processes(c) / 4;
-    if (c->rate > 0) /* twice as long, as rare messages tell about the tail */
-        return (uint64_t)((double)c->rate * (double)ns * 2 / 1e9);
-    while (run_case(c, count, &o) == 0) {
-        if (o.ns >= ns / 16)
-            return (uint64_t)((double)count * (double)ns / (double)o.ns) + 1;
-        count *= o.ns < ns / 256 ? 8 : 2;
+        a.count = 8 * ns;
+    else if (c->producers > 0) /* processes that share a core all get their turns */
+        a.count = ns * bench_processes(c) / 4;
+    else if (c->rate > 0) /* twice as long, as rare messages tell about the tail */
+        a.count = (uint64_t)((double)c->rate * (double)ns * 2 / 1e9);
+    if (a.count > 0)
+        return a;
+    for (a.count = 256; run_case(c, a, &o) == 0; a.window = a.count / 64) {
+        if (o.ns >= ns / 4 || (o.is_usable && o.typical >= (double)ns / 16))
+            return scaled(c, a, &o, (double)ns);
+        a.count *= o.ns < ns / 256 ? 8 : 2;
     }
-    return 0;
+    a.count = 0;
+    return a;
 }

@@ -43,7 +43,8 @@ static void print_sentence(const json_t *machine)
     if (rate != NULL || trip != NULL)
         printf(".\n");
     if (!json_is_true(json_object_get(noise, "ok")))
-        printf("The machine was NOT QUIET: %s.\n",
+        printf("The machine was NOT QUIET: %s.\n"
+               "What was interrupted is left out; p99 and wakes are not as on a quiet machine.\n",
                json_string_value(json_object_get(noise, "why")));
 }
 

@@ -33,23 +33,25 @@ static void print_head(const struct result *x)
     const struct test *t = results_test(x->of);
     const char *rival = results_rival(x->of) != NULL ? "vs kernel" : "";
     const char *cpu = results_has_cpu(x->of) ? "cpu" : "";
+    const char *left = results_leaves_out(x->of) ? "left out" : "";
     int i;
 
     printf("\n%s\n%-20s %*s", t->title, "system", x->of->rate > 0 ? 12 : 9,
            strcmp(t->name, "wake") == 0 ? "" : "bytes");
     if (x->of->rate > 0) {
-        printf(" %9s %9s %9s %9s %9s %9s %8s %9s\n%33s", "p50", "p90", "p99", "p99.9", "p99.99",
-               "max", cpu, "of limit", "");
+        printf(" %9s %9s %9s %9s %9s %9s %8s %9s %9s\n%33s", "p50", "p90", "p99", "p99.9", "p99.99",
+               "max", cpu, "of limit", "left out", "");
         for (i = 0; i < PERCENTS + 1; i++)
             printf(" %9s", t->shown);
-        printf(" %8s\n", "ns");
+        printf(" %8s %9s %9s\n", "ns", "", "%");
         return;
     }
-    printf(" %11s %11s %11s %12s %10s %8s\n%30s", "median", "min", "max",
+    printf(" %11s %11s %11s %12s %10s %8s %9s\n%30s", "median", "min", "max",
            x->of->producers > 0 ? "vs peers" : rival, results_limit(x) > 0 ? "of limit" : "", cpu,
-           "");
-    printf(" %11s %11s %11s %12s %10s %8s\n", t->shown, t->shown, t->shown,
-           x->of->producers > 0 || *rival != '\0' ? "times" : "", "", *cpu != '\0' ? "ns" : "");
+           left, "");
+    printf(" %11s %11s %11s %12s %10s %8s %9s\n", t->shown, t->shown, t->shown,
+           x->of->producers > 0 || *rival != '\0' ? "times" : "", "", *cpu != '\0' ? "ns" : "",
+           *left != '\0' ? "%" : "");
 }
 
 /* The percentiles are of all runs together; the median of runs and its spread are in the JSON. */
@@ -63,7 +65,9 @@ static void print_latency(const struct result *x)
     printf(" %9llu %8.0f", (unsigned long long)x->latencies->max, x->cpu_ns);
     if (results_of_limit(x) > 0)
         printf(" %9.2f", results_of_limit(x));
-    printf("\n");
+    else
+        printf(" %9s", "");
+    printf(" %9.1f\n", 100 * x->left);
 }
 
 static void print_name(const struct bench_case *c)
@@ -97,6 +101,10 @@ static void print_row(const struct result *x)
         printf(" %10s", "");
     if (results_has_cpu(x->of))
         printf(" %8.*f", x->cpu_ns < 100 ? 1 : 0, x->cpu_ns);
+    else
+        printf(" %8s", "");
+    if (results_leaves_out(x->of))
+        printf(" %9.1f", 100 * x->left);
     if (x->of->threads)
         printf(" (threads)");
     if (x->of->readers > 0)
@@ -120,9 +128,12 @@ static void print_legend(void)
         "  of all readers, which share a core.\n"
         "cpu: nanoseconds of processor time of all processes for each message or round trip. At\n"
         "  a fixed rate the time that the sender waits for the next due time is not counted.\n"
-        "A latency counts from the time at which the message was due, whether or not the sender\n"
-        "was held up, and has about one reading of the clock in it. Percentiles are of all runs\n"
-        "together.\n");
+        "left out: the part of the time that was interrupted; of latencies, the part of the\n"
+        "  messages that were late because a process had lost its core. A rate is the median of\n"
+        "  windows of about 100 us that were not interrupted, a round trip that of windows of 2 "
+        "us.\n"
+        "A latency counts from the time at which the message was due. Percentiles are of all runs\n"
+        "together. The reading of the clock is taken off.\n");
 }
 
 void tables_print(const json_t *machine)

@@ -45,31 +45,33 @@ static void echo(struct bench_run *r, union line *ask, union line *answer, unsig
     uint64_t i;
 
     bench_start(r);
-    for (i = 1; i <= r->warm + r->count + r->each; i++) {
-        while (ck_pr_load_64(&ask[i & (lines - 1)].word[0]) != i)
+    for (i = 0; i < r->warm + r->count + r->each; i++) {
+        while (ck_pr_load_64(&ask[i & (lines - 1)].word[0]) != i + 1)
             ck_pr_stall();
-        ck_pr_store_64(&answer[i & (lines - 1)].word[word], i);
+        ck_pr_store_64(&answer[i & (lines - 1)].word[word], i + 1);
     }
 }
 
 static uint64_t round_trips(struct bench_run *r, union line *ask, union line *answer, unsigned word,
                             uint64_t lines)
 {
-    uint64_t i, each = r->warm + r->count + 1;
-    int64_t t = 0, before = 0;
+    uint64_t i, next = r->warm, each = r->warm + r->count, took = 0;
+    int64_t before = 0;
 
     bench_start(r);
-    for (i = 1; i < each + r->each; i++) {
-        if (i == r->warm + 1)
-            t = ipc_clock();
+    for (i = 0; i < each + r->each; i++) {
+        if (i == next && i <= each)
+            next = bench_window(r, i);
+        if (i == each)
+            took = bench_took(r);
         if (i >= each)
-            bench_each(r, &t, &before, i == each);
-        ck_pr_store_64(&ask[i & (lines - 1)].word[0], i);
-        while (ck_pr_load_64(&answer[i & (lines - 1)].word[word]) != i)
+            bench_each(r, &before, i == each);
+        ck_pr_store_64(&ask[i & (lines - 1)].word[0], i + 1);
+        while (ck_pr_load_64(&answer[i & (lines - 1)].word[word]) != i + 1)
             ck_pr_stall();
     }
-    bench_each(r, &t, &before, 0);
-    return (uint64_t)t;
+    bench_each(r, &before, 0);
+    return took;
 }
 
 static void one_line_serve(struct bench_run *r)
@@ -157,7 +159,7 @@ static inline void check_lines(const union line *from, uint64_t lines, uint64_t 
 static void stream_serve(struct bench_run *r)
 {
     struct area *a = area(r);
-    uint64_t lines, done = 0;
+    uint64_t lines, done = 0, sent = 0, next = 0;
 
     bench_start(r);
     for (lines = 64; lines <= MOST; lines *= 2) {
@@ -170,6 +172,9 @@ static void stream_serve(struct bench_run *r)
             write_lines(a->batch[done % 2], lines, done);
             ck_pr_fence_store();
             ck_pr_store_64(&a->ask.word[0], done + 1);
+            sent += lines;
+            if (sent >= next)
+                next = bench_pace(r, sent);
         }
     }
 }
@@ -177,27 +182,28 @@ static void stream_serve(struct bench_run *r)
 static uint64_t stream_measure(struct bench_run *r)
 {
     struct area *a = area(r);
-    uint64_t lines, done = 0, best = UINT64_MAX;
+    uint64_t lines, done = 0;
 
     bench_start(r);
+    r->began = ipc_clock();
     for (lines = 64; lines <= MOST; lines *= 2) {
-        uint64_t batches = batches_of(r, lines), end = done + batches, ns;
-        int64_t t = 0;
+        uint64_t first = done + 2, end = done + batches_of(r, lines);
 
         for (; done < end; done++) {
-            if (done + batches == end + 2) /* both areas are warm */
-                t = ipc_clock();
+            if (done == first) /* both areas are warm */
+                bench_trial_begin(r);
             while (ck_pr_load_64(&a->ask.word[0]) <= done)
                 ;
             ck_pr_fence_load();
             check_lines(a->batch[done % 2], lines, done);
             ck_pr_fence_release();
             ck_pr_store_64(&a->answer.word[0], done + 1);
+            if (done >= first)
+                bench_trial_add(r, lines);
         }
-        ns = (uint64_t)(ipc_clock() - t) * r->count / ((batches - 2) * lines);
-        best = ns < best ? ns : best;
+        bench_trial_end(r);
     }
-    return best;
+    return bench_took(r);
 }
 
 /* ------------------------------------------------------------------ copying */
@@ -315,7 +321,7 @@ static int copy_prepare(struct bench_run *r)
 CK_CC_FORCE_INLINE static void copy_serve(struct bench_run *r, size_t bytes)
 {
     struct copying *c = copying(r);
-    uint64_t done = 0, number = 0, k;
+    uint64_t done = 0, number = 0, next = 0, k;
     unsigned which;
 
     bench_start(r);
@@ -336,6 +342,8 @@ CK_CC_FORCE_INLINE static void copy_serve(struct bench_run *r, size_t bytes)
             }
             ck_pr_fence_strict_store(); /* strict: also orders the stores past the caches */
             ck_pr_store_64(&c->full[a]->word[0], done + 1);
+            if (number >= next)
+                next = bench_pace(r, number);
         }
     }
 }
@@ -344,21 +352,19 @@ CK_CC_FORCE_INLINE static uint64_t copy_measure(struct bench_run *r, size_t byte
 {
     struct copying *c = copying(r);
     uint64_t done = 0, number = 0, k;
-    double best = 0; /* blocks a nanosecond */
     unsigned which;
 
     bench_start(r);
+    r->began = ipc_clock();
     for (which = 0; which < WAYS * AREA_SIZES; which++) {
         struct copy_trial t = copy_trial(r, which);
-        uint64_t end = done + t.areas;
-        int64_t then = 0;
-        double rate;
+        uint64_t first = done + WARM, end = done + t.areas;
 
         for (; done < end; done++) {
             unsigned a = done % AREAS;
 
-            if (done + t.areas == end + WARM)
-                then = ipc_clock();
+            if (done == first)
+                bench_trial_begin(r);
             while (ck_pr_load_64(&c->full[a]->word[0]) <= done)
                 ck_pr_stall();
             ck_pr_fence_load();
@@ -370,11 +376,12 @@ CK_CC_FORCE_INLINE static uint64_t copy_measure(struct bench_run *r, size_t byte
             }
             ck_pr_fence_release();
             ck_pr_store_64(&c->empty[a]->word[0], done + 1);
+            if (done >= first)
+                bench_trial_add(r, t.blocks);
         }
-        rate = (double)((t.areas - WARM) * t.blocks) / (double)(ipc_clock() - then);
-        best = rate > best ? rate : best;
+        bench_trial_end(r);
     }
-    return (uint64_t)((double)r->count / best);
+    return bench_took(r);
 }
 
 #define COPY_CASES(B)                                                                              \

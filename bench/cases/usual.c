@@ -12,7 +12,7 @@
 
 USUAL_SIZES(BENCH_MESSAGE)
 
-#define ROOM (1u << 20) /* for the records of one direction */
+#define ROOM(B) ((B) <= 1024 ? 1u << 18 : 1u << 20) /* for the records of one direction */
 
 /* Process 1 sends to process 0 by the first name; the answers go by the second. */
 static const char *name_out(const struct bench_run *r)
@@ -115,7 +115,7 @@ LATENCY(ring)
 
 IPC_RECORDS(log)
 #define RECORDS(B)                                                                                 \
-    OURS(records, log, B, log_push(&s->p, m, sizeof *m), log_pop(&s->c, m, sizeof *m), ROOM, 1)
+    OURS(records, log, B, log_push(&s->p, m, sizeof *m), log_pop(&s->c, m, sizeof *m), ROOM(B), 1)
 USUAL_SIZES(RECORDS)
 LATENCY(records)
 
@@ -290,7 +290,7 @@ LATENCY(queue)
      .test = TEST,                                                                                 \
      .shape = SHAPE,                                                                               \
      .bytes = B,                                                                                   \
-     .memory = 2 * (ROOM + SIZES_SLOTS(B) * ((B) + 128)) + 65536,                                  \
+     .memory = 2 * (ROOM(B) + SIZES_SLOTS(B) * ((B) + 128)) + 65536,                                  \
      .prepare = PREPARE,                                                                           \
      .serve = NAME##_##KIND##_serve##B,                                                            \
      .measure = NAME##_##KIND##_measure##B,                                                        \
@@ -300,7 +300,7 @@ LATENCY(queue)
 #define BOTH(SYSTEM, B, PREPARE, NAME)                                                             \
     ROW(SYSTEM, "stream", "usual", B, PREPARE, NAME, stream, 0)                                    \
     ROW(SYSTEM, "pingpong", "usual", B, PREPARE, NAME, pingpong, 0)
-#define LATE(SYSTEM, PREPARE, NAME)                                                                \
+#define AT_A_RATE(SYSTEM, PREPARE, NAME)                                                                \
     ROW(SYSTEM, "latency", "100k_spin", 64, PREPARE, NAME, latency, 100000)
 #define ROWS(B)                                                                                    \
     BOTH("ipc_ring", B, NULL, ring)                                                                \
@@ -316,12 +316,12 @@ BENCH_GROUP(usual) = {
     USUAL_SIZES(ROWS)
     BOTH("posix_queue", 64, prepare_queue, queue)
     BOTH("posix_queue", 1024, prepare_queue, queue)
-    LATE("ipc_ring", NULL, ring)
-    LATE("ipc_records", NULL, records)
-    LATE("ck_ring", ck_prepare, ck)
-    LATE("pipe", prepare_pipe, bytes)
-    LATE("unix_stream", prepare_unix, bytes)
-    LATE("tcp", prepare_tcp, bytes)
-    LATE("posix_queue", prepare_queue, queue)
+    AT_A_RATE("ipc_ring", NULL, ring)
+    AT_A_RATE("ipc_records", NULL, records)
+    AT_A_RATE("ck_ring", ck_prepare, ck)
+    AT_A_RATE("pipe", prepare_pipe, bytes)
+    AT_A_RATE("unix_stream", prepare_unix, bytes)
+    AT_A_RATE("tcp", prepare_tcp, bytes)
+    AT_A_RATE("posix_queue", prepare_queue, queue)
     {.system = NULL}};
 /* clang-format on */

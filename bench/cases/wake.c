@@ -439,20 +439,22 @@ static uint64_t wake_measure(struct bench_run *r)
 {
     const struct mechanism *m = (const struct mechanism *)r->of->how;
     struct party p = party(r, 0);
-    uint64_t i, each = r->warm + r->count;
-    int64_t t = 0, before = 0;
+    uint64_t i, next = r->warm, each = r->warm + r->count, took = 0;
+    int64_t before = 0;
 
     bench_start(r);
     for (i = 0; i < each + r->each; i++) {
-        if (i == r->warm)
-            t = ipc_clock();
+        if (i == next && i <= each)
+            next = bench_window(r, i);
+        if (i == each)
+            took = bench_took(r);
         if (i >= each)
-            bench_each(r, &t, &before, i == each);
+            bench_each(r, &before, i == each);
         m->wake(&p);
         m->wait(&p);
     }
-    bench_each(r, &t, &before, 0);
-    return (uint64_t)t;
+    bench_each(r, &before, 0);
+    return took;
 }
 
 /* ------------------------------------------------------------------ posts with nobody asleep */
@@ -466,19 +468,18 @@ static void serve_nothing(struct bench_run *r)
     static uint64_t NAME(struct bench_run *r)                                                      \
     {                                                                                              \
         struct party p = {r, area(r), 0, 1, 0};                                                    \
-        uint64_t *count = &p.area->side[1].count, i;                                               \
-        int64_t t = 0;                                                                             \
+        uint64_t *count = &p.area->side[1].count, i, next = r->warm;                               \
                                                                                                    \
         ipc_attach(&p);                                                                            \
         bell[1].at->word |= (FLAGS);                                                               \
         bench_start(r);                                                                            \
         for (i = 0; i < r->warm + r->count; i++) {                                                 \
-            if (i == r->warm)                                                                      \
-                t = ipc_clock();                                                                   \
+            if (i == next)                                                                         \
+                next = bench_window(r, i);                                                         \
             ck_pr_store_64(count, i);                                                              \
             POST;                                                                                  \
         }                                                                                          \
-        return (uint64_t)(ipc_clock() - t);                                                        \
+        return bench_took(r);                                                                      \
     }
 
 POSTS(store_alone, 0, (void)0)

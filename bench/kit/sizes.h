@@ -56,10 +56,12 @@ CK_CC_FORCE_INLINE static int filled(const uint64_t *word, size_t bytes, uint64_
 /* A stream of messages in place. GET makes `in` point to a message; PUT hands it over, or back. */
 #define IN_PLACE_SERVE(B, GET, PUT)                                                                \
     do {                                                                                           \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        uint64_t i_, end_ = r->warm + r->count, next_ = 0;                                         \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
             struct message##B *in;                                                                 \
+            if (i_ == next_)                                                                       \
+                next_ = bench_pace(r, i_);                                                         \
             GET;                                                                                   \
             fill(in->word, B, i_);                                                                 \
             PUT;                                                                                   \
@@ -68,18 +70,17 @@ CK_CC_FORCE_INLINE static int filled(const uint64_t *word, size_t bytes, uint64_
 
 #define IN_PLACE_MEASURE(B, GET, PUT)                                                              \
     do {                                                                                           \
-        uint64_t i_, end_ = r->warm + r->count, warm_ = r->warm;                                   \
-        int64_t t_ = 0;                                                                            \
+        uint64_t i_, end_ = r->warm + r->count, next_ = r->warm;                                   \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
             const struct message##B *in;                                                           \
-            if (i_ == warm_)                                                                       \
-                t_ = ipc_clock();                                                                  \
+            if (i_ == next_)                                                                       \
+                next_ = bench_window(r, i_);                                                       \
             GET;                                                                                   \
             bench_check(filled(in->word, B, i_), "payload");                                       \
             PUT;                                                                                   \
         }                                                                                          \
-        return (uint64_t)(ipc_clock() - t_);                                                       \
+        return bench_took(r);                                                                      \
     } while (0)
 
 #endif
