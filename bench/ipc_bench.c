@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "compare.h"
+#include "distance.h"
 #include "files.h"
 #include "machine.h"
 #include "noise.h"
@@ -111,6 +112,7 @@ static json_t *measure(const struct options *o, int *failed)
     srand(o->seed);
     *failed = rounds_measure(o->quick ? &quick : o->full ? &all : &minute);
     json_object_set_new(machine, "noise", noise_end());
+    json_object_set_new(machine, "one_line_ns", distance_json());
     results_summarise();
     root = files_json(machine);
     if (o->full || o->only != NULL)

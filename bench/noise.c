@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "noise.h"
-#include "groups.h"
 #include "run.h"
-#include "statistics.h"
 #include <err.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -23,10 +21,9 @@ struct loop {
 
 static struct loop *loops;  /* of each core, shared with the process that runs it */
 static struct loop sums[2]; /* of all looks */
-static double stolen, others, load[3], controls[STATISTICS_VALUES];
+static double stolen, others, load[3];
 static int64_t began, looked, used_then;
 static uint64_t busy_then, stolen_then;
-static int rounds; /* of controls */
 
 static void loop(struct loop *l, int64_t ns)
 {
@@ -147,18 +144,8 @@ void noise_look(void)
         look(20000000);
 }
 
-void noise_control(void)
-{
-    struct outcome o;
-    struct amount a = {10000, 20};
-    int rc = run_case(group_find("limit_one_line"), a, &o);
-
-    controls[rounds++] = rc == 0 ? o.typical / 10000 : 0;
-}
-
 json_t *noise_end(void)
 {
-    double middle = statistics_median(controls, rounds);
     char why[256];
 
     ask_kernel();
@@ -167,9 +154,8 @@ json_t *noise_end(void)
                    "processes used %.1f %%",
                    100 * lost(0), 100 * lost(1), run_core[0], run_core[1], 100 * stolen,
                    100 * others);
-    return json_pack("{s:b, s:s, s:[ff], s:[ff], s:f, s:f, s:[fff], s:{s:f, s:f, s:f}}", "ok",
-                     is_quiet(), "why", why, "lost", lost(0), lost(1), "longest_ns",
-                     (double)sums[0].longest, (double)sums[1].longest, "stolen", stolen, "others",
-                     others, "load", load[0], load[1], load[2], "one_line_ns", "median", middle,
-                     "min", controls[0], "max", controls[rounds - 1]);
+    return json_pack("{s:b, s:s, s:[ff], s:[ff], s:f, s:f, s:[fff]}", "ok", is_quiet(), "why", why,
+                     "lost", lost(0), lost(1), "longest_ns", (double)sums[0].longest,
+                     (double)sums[1].longest, "stolen", stolen, "others", others, "load", load[0],
+                     load[1], load[2]);
 }

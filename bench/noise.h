@@ -2,8 +2,7 @@
  * Is the machine quiet? There are three witnesses. A loop on each core, which does nothing but read
  * the clock, sees when the core is taken away, by the host or by this system. The kernel counts
  * what the host stole. It also counts what all processes used, from which the benchmark's own part
- * is taken. How near the two cores are to each other (a host may move a virtual machine) is
- * reported, but it is not noise.
+ * is taken.
  */
 #ifndef BENCH_NOISE_H
 #define BENCH_NOISE_H
@@ -16,9 +15,6 @@ void noise_begin(void);
 
 /* Looks again if a second has passed since the last look. Called between runs. */
 void noise_look(void);
-
-/* Measures the round trip of one line, which shows how near the cores are. Called once a round. */
-void noise_control(void);
 
 /* All that was seen, with the verdict: "ok", and if that is false "why", in words. The caller owns
  * it. */

@@ -38,11 +38,16 @@ const struct test *results_test(const struct bench_case *c)
 
 void results_add(const struct bench_case *c)
 {
-    if (results_count == RESULTS)
-        errx(1, "more than %d cases: see RESULTS", RESULTS);
+    int state;
+
+    if (results_count + DISTANCES > RESULTS)
+        errx(1, "more than %d cases: see RESULTS", RESULTS / DISTANCES);
     if (system_find(c->system) == NULL)
         errx(1, "bench/systems.def has no line for %s", c->system);
-    results[results_count++].of = c;
+    for (state = 0; state < DISTANCES; state++) {
+        results[results_count].of = c;
+        results[results_count++].state = (enum distance)state;
+    }
 }
 
 void results_remove(int i)
@@ -64,7 +69,7 @@ static double figure_of(const struct result *x, const struct outcome *o)
     return bench_is_rate(x->of) ? count * 1e9 / o->typical : o->typical / count;
 }
 
-void results_record(struct result *x, const struct outcome *o)
+void results_record(struct result *x, int round, const struct outcome *o)
 {
     double value = figure_of(x, o);
 
@@ -81,6 +86,7 @@ void results_record(struct result *x, const struct outcome *o)
     }
     x->cpu[x->runs] = o->cpu;
     x->left_out[x->runs] = o->left_out;
+    x->round[x->runs] = round;
     x->value[x->runs++] = value;
 }
 
@@ -99,118 +105,187 @@ int results_has_cpu(const struct bench_case *c)
     return bench_is_rate(c) || c->rate > 0 || bench_is_round_trip(c);
 }
 
-/* By test, then by size, so that limits, rings and the kernel's mechanisms of one size stand side
+/* By test, by state, then by size, so that limits, rings and the kernel's mechanisms of one size stand side
  * by side; then by shape where shapes are different things. */
 static int by_test(const void *a, const void *b)
 {
-    const struct bench_case *x = ((const struct result *)a)->of,
-                            *y = ((const struct result *)b)->of;
+    const struct result *left = (const struct result *)a, *right = (const struct result *)b;
+    const struct bench_case *x = left->of, *y = right->of;
     const struct test *first = results_test(x), *second = results_test(y);
 
     if (first != second)
         return first < second ? -1 : 1;
+    if (left->state != right->state)
+        return left->state < right->state ? -1 : 1;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? -1 : 1;
     return results_by_shape(x) ? strcmp(x->shape, y->shape) : 0;
+}
+
+/* The median, which leaves the values in their order. */
+static double median_of(const double *value, int n)
+{
+    double sorted[RUNS];
+
+    memcpy(sorted, value, (size_t)n * sizeof sorted[0]);
+    return statistics_median(sorted, n);
+}
+
+static void summarise(struct result *x)
+{
+    int i;
+
+    x->median = median_of(x->value, x->runs);
+    x->min = x->max = x->value[0];
+    for (i = 1; i < x->runs; i++) {
+        x->min = x->value[i] < x->min ? x->value[i] : x->min;
+        x->max = x->value[i] > x->max ? x->value[i] : x->max;
+    }
+    x->reader = median_of(x->got, x->runs);
+    x->misses = median_of(x->missed, x->runs);
+    x->cpu_ns = median_of(x->cpu, x->runs);
+    x->left = median_of(x->left_out, x->runs);
 }
 
 void results_summarise(void)
 {
     int i;
 
-    for (i = 0; i < results_count; i++) {
-        struct result *x = &results[i];
-
-        x->median = statistics_median(x->value, x->runs);
-        x->min = x->value[0];
-        x->max = x->value[x->runs - 1];
-        x->reader = statistics_median(x->got, x->runs);
-        x->misses = statistics_median(x->missed, x->runs);
-        x->cpu_ns = statistics_median(x->cpu, x->runs);
-        x->left = statistics_median(x->left_out, x->runs);
-    }
+    for (i = 0; i < results_count; i++)
+        if (results[i].runs > 0)
+            summarise(&results[i]);
+        else
+            results_remove(i--);
     qsort(results, (size_t)results_count, sizeof results[0], by_test);
 }
 
-const struct result *results_find(const char *system, const char *test, const char *shape,
-                                  uint64_t bytes)
+const struct result *results_find(enum distance state, const char *system, const char *test,
+                                  const char *shape, uint64_t bytes)
 {
     int i;
 
     for (i = 0; i < results_count; i++) {
         const struct bench_case *c = results[i].of;
 
-        if (strcmp(c->system, system) == 0 && strcmp(c->test, test) == 0 &&
-            strcmp(c->shape, shape) == 0 && (bytes == 0 || c->bytes == bytes))
+        if (results[i].state == state && strcmp(c->system, system) == 0 &&
+            strcmp(c->test, test) == 0 && strcmp(c->shape, shape) == 0 &&
+            (bytes == 0 || c->bytes == bytes))
             return &results[i];
     }
     return NULL;
 }
 
 /* The best peer of a case that keeps the order of all messages, or NULL. */
-static const struct result *best_fifo_peer(const struct bench_case *c)
+static const struct result *best_fifo_peer(const struct result *x)
 {
     const struct result *best = NULL;
     int i;
 
     for (i = 0; i < results_count; i++) {
-        const struct bench_case *peer = results[i].of;
+        const struct bench_case *peer = results[i].of, *c = x->of;
 
-        if (peer->fifo_peer && peer->bytes == c->bytes && strcmp(peer->test, c->test) == 0 &&
-            strcmp(peer->shape, c->shape) == 0 &&
+        if (peer->fifo_peer && results[i].state == x->state && peer->bytes == c->bytes &&
+            strcmp(peer->test, c->test) == 0 && strcmp(peer->shape, c->shape) == 0 &&
             (best == NULL || results[i].median > best->median))
             best = &results[i];
     }
     return best;
 }
 
-const struct result *results_rival(const struct bench_case *c)
+/* The result of another system in the same case. */
+static const struct result *beside(const struct result *x, const char *system)
 {
-    const char *below = system_find(c->system)->below;
-    const struct result *pipe = results_find("pipe", c->test, c->shape, c->bytes);
-    const struct result *sock = results_find("unix_stream", c->test, c->shape, c->bytes), *best;
+    return results_find(x->state, system, x->of->test, x->of->shape, x->of->bytes);
+}
+
+const struct result *results_rival(const struct result *x)
+{
+    const char *below = system_find(x->of->system)->below;
+    const struct result *pipe = beside(x, "pipe"), *sock = beside(x, "unix_stream"), *best;
 
     if (below != NULL)
-        return results_find(below, c->test, c->shape, c->bytes);
-    best = best_fifo_peer(c);
+        return beside(x, below);
+    best = best_fifo_peer(x);
     if (best != NULL)
         return best;
     if (pipe == NULL || sock == NULL)
         return pipe != NULL ? pipe : sock;
-    return (pipe->median > sock->median) == bench_is_rate(c) ? pipe : sock;
+    return (pipe->median > sock->median) == bench_is_rate(x->of) ? pipe : sock;
 }
 
-double results_times(const struct result *x, const struct result *y)
+/* The value of a round, or 0. */
+static double value_in(const struct result *x, int round)
 {
-    if (x->median <= 0 || y->median <= 0)
-        return 0;
-    return bench_is_rate(x->of) ? x->median / y->median : y->median / x->median;
+    int i;
+
+    for (i = 0; i < x->runs; i++)
+        if (x->round[i] == round)
+            return x->value[i];
+    return 0;
+}
+
+/* Adds a round's ratio of a value to another: how many times better the value is. */
+static void add_ratio(const struct result *x, double value, double other, double *ratio, int *n)
+{
+    if (value > 0 && other > 0)
+        ratio[(*n)++] = bench_is_rate(x->of) ? value / other : other / value;
+}
+
+static struct ratio ratio_of(double *ratio, int n)
+{
+    struct ratio r = {0, 0, 0};
+
+    if (n > 0) {
+        r.median = statistics_median(ratio, n);
+        r.min = ratio[0];
+        r.max = ratio[n - 1];
+    }
+    return r;
+}
+
+struct ratio results_times(const struct result *x, const struct result *y)
+{
+    double ratio[RUNS];
+    int i, n = 0;
+
+    for (i = 0; i < x->runs; i++)
+        add_ratio(x, x->value[i], value_in(y, x->round[i]), ratio, &n);
+    return ratio_of(ratio, n);
+}
+
+/* What x is held against, or NULL. *scale: what its value is multiplied with to be x's limit. */
+static const struct result *limit_of(const struct result *x, double *scale)
+{
+    const struct test *t = results_test(x->of);
+    const struct result *limit =
+        results_find(x->state, "limit_copy", t->name, "copy", x->of->bytes);
+
+    *scale = 1;
+    if (limit != NULL || t->limit == NULL)
+        return limit;
+    limit = results_find(x->state, t->limit, t->name,
+                         t->limit_shape != NULL ? t->limit_shape : x->of->shape, 0);
+    if (strcmp(t->name, "stream") == 0 && x != limit) /* a message's lines, and 8 bytes that say
+                                                       * that it is there */
+        *scale = 64 / (double)(x->of->bytes + 8);
+    return limit;
 }
 
 double results_limit(const struct result *x)
 {
-    const struct test *t = results_test(x->of);
-    const struct result *copy = results_find("limit_copy", t->name, "copy", x->of->bytes),
-                        *limit = NULL;
-    double lines = 1; /* of a message: its payload, and 8 bytes that say that it is there */
+    double scale;
+    const struct result *limit = limit_of(x, &scale);
 
-    if (copy != NULL)
-        return copy->median;
-    if (t->limit != NULL)
-        limit = results_find(t->limit, t->name,
-                             t->limit_shape != NULL ? t->limit_shape : x->of->shape, 0);
-    if (limit == NULL)
-        return 0;
-    if (strcmp(t->name, "stream") == 0 && x != limit)
-        lines = (double)(x->of->bytes + 8) / 64;
-    return limit->median / lines;
+    return limit != NULL ? limit->median * scale : 0;
 }
 
-double results_of_limit(const struct result *x)
+struct ratio results_of_limit(const struct result *x)
 {
-    double limit = results_limit(x);
+    double scale, ratio[RUNS];
+    const struct result *limit = limit_of(x, &scale);
+    int i, n = 0;
 
-    if (limit <= 0 || x->median <= 0)
-        return 0;
-    return bench_is_rate(x->of) ? x->median / limit : limit / x->median;
+    for (i = 0; i < x->runs && limit != NULL; i++)
+        add_ratio(x, x->value[i], value_in(limit, x->round[i]) * scale, ratio, &n);
+    return ratio_of(ratio, n);
 }

@@ -6,34 +6,41 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* The number of cases, each of which has a result for each state. */
+static int cases(void)
+{
+    return results_count / DISTANCES;
+}
+
 static void show_progress(int round, int rounds, const struct bench_case *c, int done)
 {
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K%3d %%  round %d of %d  %s %s %llu bytes",
-                (round * results_count + done) * 100 / (rounds * results_count), round + 1, rounds,
-                c->system, c->test, (unsigned long long)c->bytes);
+                (round * cases() + done) * 100 / (rounds * cases()), round + 1, rounds, c->system,
+                c->test, (unsigned long long)c->bytes);
 }
 
-/* Removes the cases that failed, and after the last round those without a usable run. Returns how
- * many failed. */
-static int remove_failed(int last)
+/* Removes the cases that failed. Returns how many. */
+static int remove_failed(void)
 {
-    int i, failed = 0;
+    int i, k, failed = 0;
 
-    for (i = 0; i < results_count; i++) {
-        failed += results[i].amount.count == 0;
-        if (results[i].amount.count == 0 || (last && results[i].runs == 0))
-            results_remove(i--);
-    }
+    for (i = 0; i < results_count; i += DISTANCES)
+        if (results[i].amount.count == 0) {
+            for (k = 0; k < DISTANCES; k++)
+                results_remove(i);
+            i -= DISTANCES;
+            failed++;
+        }
     return failed;
 }
 
-/* All results, in a random order. */
+/* All cases, in a random order. */
 static void shuffle(int order[RESULTS])
 {
     int i;
 
-    for (i = 0; i < results_count; i++) {
+    for (i = 0; i < cases(); i++) {
         int j = rand() % (i + 1);
 
         order[i] = order[j];
@@ -41,33 +48,41 @@ static void shuffle(int order[RESULTS])
     }
 }
 
-/* Runs a case until a run is usable, three times at most. */
-static void measure(struct result *x)
+/* Runs a case until a run is usable, and the cores were as near after it as before; three times at
+ * most. *state: before and after. */
+static void measure(struct result *x, int round, enum distance *state)
 {
     struct outcome o;
     int i;
 
     for (i = 0; i < 3 && x->amount.count > 0; i++) {
-        if (run_case(x->of, x->amount, &o) != 0)
+        enum distance before = *state;
+
+        if (run_case(x->of, x->amount, &o) != 0) {
             x->amount.count = 0; /* it is not tried again */
-        else if (o.is_usable) {
-            results_record(x, &o);
-            break;
+            return;
+        }
+        *state = distance_look();
+        if (*state == before && o.is_usable) {
+            x[*state].amount = x->amount;
+            results_record(&x[*state], round, &o);
+            return;
         }
     }
 }
 
 static void measure_round(int round, int rounds)
 {
+    enum distance state = distance_look();
     int order[RESULTS], i;
 
     shuffle(order);
-    for (i = 0; i < results_count; i++) {
-        struct result *x = &results[order[i]];
+    for (i = 0; i < cases(); i++) {
+        struct result *x = &results[DISTANCES * order[i]];
 
         show_progress(round, rounds, x->of, i);
         noise_look();
-        measure(x);
+        measure(x, round, &state);
     }
 }
 
@@ -84,17 +99,15 @@ int rounds_measure(const struct plan *p)
     int64_t began = ipc_clock(), then;
     int round, i, failed;
 
-    for (i = 0; i < results_count; i++) {
+    for (i = 0; i < results_count; i += DISTANCES) {
         show_progress(0, p->rounds, results[i].of, 0);
         results[i].amount = run_calibrate(results[i].of, p->length);
     }
-    failed = remove_failed(0);
+    failed = remove_failed();
     then = ipc_clock();
-    for (round = 0; round < p->rounds && has_time(p, round, ipc_clock() - then, began); round++) {
-        noise_control();
+    for (round = 0; round < p->rounds && has_time(p, round, ipc_clock() - then, began); round++)
         measure_round(round, p->rounds);
-    }
-    failed += remove_failed(1);
+    failed += remove_failed();
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
     return failed;

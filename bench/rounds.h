@@ -10,8 +10,8 @@ struct plan {
     int seconds;     /* no round begins that would end later, but for the first; 0: no limit */
 };
 
-/* Returns how many cases failed. The results of those are removed, and of those that were always
- * interrupted. */
+/* Measures all cases, and looks before and after each run how near the cores are. Returns how many
+ * cases failed; the results of those are removed. */
 int rounds_measure(const struct plan *p);
 
 #endif

@@ -181,7 +181,7 @@ void select_cases(const char *only, int full, int list)
         regfree(&s.expression);
     if (results_count == 0)
         errx(2, "--only '%s' matches nothing: see --full --list", only);
-    for (i = 0; i < results_count && list; i++) {
+    for (i = 0; i < results_count && list; i += DISTANCES) {
         group_case_name(results[i].of, name, sizeof name);
         puts(name);
     }

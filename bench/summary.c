@@ -7,9 +7,12 @@ static const char *const shown[] = {"ipc_ring", "ipc_records", "ipc_call", "ck_r
 enum { SHOWN = sizeof shown / sizeof shown[0], USUAL_SIZES = 3 };
 static const uint64_t sizes[USUAL_SIZES] = {64, 1024, 65536};
 
+static enum distance state; /* of the results that are printed */
+
 static const struct result *usual(const char *system, const char *test, uint64_t bytes)
 {
-    return results_find(system, test, strcmp(test, "latency") == 0 ? "100k_spin" : "usual", bytes);
+    return results_find(state, system, test, strcmp(test, "latency") == 0 ? "100k_spin" : "usual",
+                        bytes);
 }
 
 /* ------------------------------------------------------------------ the sentence */
@@ -17,35 +20,35 @@ static const struct result *usual(const char *system, const char *test, uint64_t
 static void print_times(const struct result *ours, const char *system, const char *name)
 {
     const struct result *other = usual(system, ours->of->test, ours->of->bytes);
-    double times = other != NULL ? results_times(ours, other) : 0;
+    struct ratio r = {0, 0, 0};
 
-    if (times > 0)
-        printf(", %.*f times %s", times < 10 ? 1 : 0, times, name);
+    if (other != NULL)
+        r = results_times(ours, other);
+    if (r.median > 0)
+        printf(", %.*f times (%.*f to %.*f) %s", r.median < 10, r.median, r.min < 10, r.min,
+               r.max < 10, r.max, name);
 }
 
-static void print_sentence(const json_t *machine)
+static void print_sentence(void)
 {
     const struct result *rate = usual("ipc_ring", "stream", 64),
                         *trip = usual("ipc_ring", "pingpong", 64);
-    const json_t *noise = json_object_get(machine, "noise");
 
+    if (rate == NULL && trip == NULL)
+        return;
+    printf("\nOn this machine, with cores %s each other, ",
+           state == DISTANCE_NEAR ? "near" : "far from");
     if (rate != NULL) {
-        printf("On this machine a ring moves %.3g million messages of 64 B a second",
-               rate->median / 1e6);
+        printf("a ring moves %.3g million messages of 64 B a second", rate->median / 1e6);
         print_times(rate, "pipe", "a pipe");
         print_times(rate, "ck_ring", "ck_ring");
     }
     if (trip != NULL) {
-        printf("%s round trip takes %.3g ns", rate != NULL ? "; a" : "On this machine a",
+        printf("%s%.3g ns", rate != NULL ? "; there and back takes " : "there and back takes ",
                trip->median);
-        print_times(trip, "pipe", "as fast as a pipe's");
+        print_times(trip, "pipe", "as fast as a pipe");
     }
-    if (rate != NULL || trip != NULL)
-        printf(".\n");
-    if (!json_is_true(json_object_get(noise, "ok")))
-        printf("The machine was NOT QUIET: %s.\n"
-               "What was interrupted is left out; p99 and wakes are not as on a quiet machine.\n",
-               json_string_value(json_object_get(noise, "why")));
+    printf(".\n");
 }
 
 /* ------------------------------------------------------------------ the table */
@@ -95,7 +98,8 @@ static void print_sizes(const char *test, const char *title, const char *unit, d
         for (k = 0; k < USUAL_SIZES; k++) {
             const struct result *x = usual(shown[i], test, sizes[k]);
 
-            print_figure(x != NULL ? x->median : 0, scale, x != NULL ? results_of_limit(x) : 0);
+            print_figure(x != NULL ? x->median : 0, scale,
+                         x != NULL ? results_of_limit(x).median : 0);
             limit[k] = x != NULL && results_limit(x) > 0 ? results_limit(x) : limit[k];
         }
         printf("\n");
@@ -120,7 +124,7 @@ static void print_latencies(void)
         if (x == NULL)
             continue;
         printf("%-16s", system_find(shown[i])->name);
-        print_figure(x->median, 1, results_of_limit(x));
+        print_figure(x->median, 1, results_of_limit(x).median);
         print_figure((double)histogram_at(x->latencies, 99), 1, 0);
         printf("\n");
     }
@@ -132,29 +136,54 @@ static void print_wakes(void)
     static const char *const names[] = {"ipc_wait", "futex by hand", "pipe"};
     size_t i;
 
-    if (results_find("ipc_futex", "wake", "one_core", 8) == NULL)
+    if (results_find(state, "ipc_futex", "wake", "one_core", 8) == NULL)
         return;
     printf("\n%-18s %14s %18s\n%-16s %9s of limit %9s of limit\n", "Asleep until woken", "one core",
            "two cores", "there and back", "us", "us");
     for (i = 0; i < sizeof systems / sizeof systems[0]; i++) {
-        const struct result *one = results_find(systems[i], "wake", "one_core", 8);
-        const struct result *two = results_find(systems[i], "wake", "two_cores", 8);
+        const struct result *one = results_find(state, systems[i], "wake", "one_core", 8);
+        const struct result *two = results_find(state, systems[i], "wake", "two_cores", 8);
 
         printf("%-16s", names[i]);
-        print_figure(one != NULL ? one->median : 0, 1e3, one != NULL ? results_of_limit(one) : 0);
-        print_figure(two != NULL ? two->median : 0, 1e3, two != NULL ? results_of_limit(two) : 0);
+        print_figure(one != NULL ? one->median : 0, 1e3,
+                     one != NULL ? results_of_limit(one).median : 0);
+        print_figure(two != NULL ? two->median : 0, 1e3,
+                     two != NULL ? results_of_limit(two).median : 0);
         printf("\n");
     }
 }
 
+/* Is this state that of a good part of the results, not of a moment? */
+static int is_shown(void)
+{
+    int i, n = 0;
+
+    for (i = 0; i < results_count; i++)
+        n += results[i].state == state;
+    return 4 * n >= results_count;
+}
+
 void summary_print(const json_t *machine)
 {
-    printf("\n");
-    print_sentence(machine);
-    print_sizes("stream", "Throughput", "M msg/s", 1e6);
-    print_sizes("pingpong", "Round trip", "ns", 1);
-    print_latencies();
-    print_wakes();
+    const json_t *noise = json_object_get(machine, "noise");
+
+    for (state = DISTANCE_NEAR; state < DISTANCES; state++)
+        if (is_shown())
+            print_sentence();
+    if (!json_is_true(json_object_get(noise, "ok")))
+        printf("\nThe machine was NOT QUIET: %s.\n"
+               "What was interrupted is left out; p99 and wakes are not as on a quiet machine.\n",
+               json_string_value(json_object_get(noise, "why")));
+    for (state = DISTANCE_NEAR; state < DISTANCES; state++) {
+        if (!is_shown())
+            continue;
+        printf("\nCores %s each other: one line there and back takes %.0f ns.\n",
+               state == DISTANCE_NEAR ? "near" : "far from", distance_ns(state));
+        print_sizes("stream", "Throughput", "M msg/s", 1e6);
+        print_sizes("pingpong", "Round trip", "ns", 1);
+        print_latencies();
+        print_wakes();
+    }
     printf(
         "\nof limit: 1 is what this machine can do without any queue. A POSIX queue takes 8 KiB\n"
         "  at most. A part: --only ring,pipe,64. Everything: make bench-full. A page: make\n"

@@ -2,11 +2,6 @@
 #include "results.h"
 #include "systems.h"
 
-static double noise_of(const json_t *noise, const char *key)
-{
-    return json_real_value(json_object_get(json_object_get(noise, "one_line_ns"), key));
-}
-
 static const char *text(const json_t *machine, const char *key)
 {
     return json_string_value(json_object_get(machine, key));
@@ -14,16 +9,17 @@ static const char *text(const json_t *machine, const char *key)
 
 static void print_machine(const json_t *machine)
 {
-    const json_t *noise = json_object_get(machine, "noise");
+    int i;
 
-    printf("%s, %s, %lld cores; Linux %s; %s %s; reading the clock takes %.0f ns\n"
-           "round trip of one cache line: %.0f ns, from %.0f to %.0f in the rounds%s\n",
+    printf("%s, %s, %lld cores; Linux %s; %s %s; reading the clock takes %.0f ns\n",
            text(machine, "cpu"), text(machine, "arch"),
            (long long)json_integer_value(json_object_get(machine, "cores")),
            text(machine, "kernel"), text(machine, "compiler"), text(machine, "flags"),
-           json_real_value(json_object_get(machine, "timer_ns")), noise_of(noise, "median"),
-           noise_of(noise, "min"), noise_of(noise, "max"),
-           json_is_true(json_object_get(noise, "ok")) ? "" : "; NOT QUIET");
+           json_real_value(json_object_get(machine, "timer_ns")));
+    for (i = 0; i < DISTANCES; i++)
+        if (distance_ns((enum distance)i) > 0)
+            printf("cores %s: one line there and back takes %.0f ns\n", distance_names[i],
+                   distance_ns((enum distance)i));
 }
 
 /* The title and the head of a table, whose first row is x: the names of the columns, and below them
@@ -31,13 +27,13 @@ static void print_machine(const json_t *machine)
 static void print_head(const struct result *x)
 {
     const struct test *t = results_test(x->of);
-    const char *rival = results_rival(x->of) != NULL ? "vs kernel" : "";
+    const char *rival = results_rival(x) != NULL ? "vs kernel" : "";
     const char *cpu = results_has_cpu(x->of) ? "cpu" : "";
     const char *left = results_leaves_out(x->of) ? "left out" : "";
     int i;
 
-    printf("\n%s\n%-20s %*s", t->title, "system", x->of->rate > 0 ? 12 : 9,
-           strcmp(t->name, "wake") == 0 ? "" : "bytes");
+    printf("\n%s; cores %s\n%-20s %*s", t->title, distance_names[x->state], "system",
+           x->of->rate > 0 ? 12 : 9, strcmp(t->name, "wake") == 0 ? "" : "bytes");
     if (x->of->rate > 0) {
         printf(" %9s %9s %9s %9s %9s %9s %8s %9s %9s\n%33s", "p50", "p90", "p99", "p99.9", "p99.99",
                "max", cpu, "of limit", "left out", "");
@@ -46,10 +42,10 @@ static void print_head(const struct result *x)
         printf(" %8s %9s %9s\n", "ns", "", "%");
         return;
     }
-    printf(" %11s %11s %11s %12s %10s %8s %9s\n%30s", "median", "min", "max",
+    printf(" %11s %11s %11s %20s %18s %8s %9s\n%30s", "median", "min", "max",
            x->of->producers > 0 ? "vs peers" : rival, results_limit(x) > 0 ? "of limit" : "", cpu,
            left, "");
-    printf(" %11s %11s %11s %12s %10s %8s %9s\n", t->shown, t->shown, t->shown,
+    printf(" %11s %11s %11s %20s %18s %8s %9s\n", t->shown, t->shown, t->shown,
            x->of->producers > 0 || *rival != '\0' ? "times" : "", "", *cpu != '\0' ? "ns" : "",
            *left != '\0' ? "%" : "");
 }
@@ -63,8 +59,8 @@ static void print_latency(const struct result *x)
     for (i = 0; i < PERCENTS; i++)
         printf(" %9llu", (unsigned long long)histogram_at(x->latencies, results_percents[i]));
     printf(" %9llu %8.0f", (unsigned long long)x->latencies->max, x->cpu_ns);
-    if (results_of_limit(x) > 0)
-        printf(" %9.2f", results_of_limit(x));
+    if (results_of_limit(x).median > 0)
+        printf(" %9.2f", results_of_limit(x).median);
     else
         printf(" %9s", "");
     printf(" %9.1f\n", 100 * x->left);
@@ -80,25 +76,29 @@ static void print_name(const struct bench_case *c)
         printf("%-20s %9llu", c->system, (unsigned long long)c->bytes);
 }
 
+/* A median ratio and its spread, in so many columns. */
+static void print_ratio(struct ratio r, int width)
+{
+    char text[64] = "";
+
+    if (r.median > 0)
+        (void)snprintf(text, sizeof text, "%.*f (%.*f-%.*f)", r.median < 10 ? 2 : 0, r.median,
+                       r.min < 10 ? 2 : 0, r.min, r.max < 10 ? 2 : 0, r.max);
+    printf(" %*s", width, text);
+}
+
 static void print_row(const struct result *x)
 {
+    static const struct ratio none;
     const struct test *t = results_test(x->of);
-    const struct result *rival = results_rival(x->of);
-    double limit = results_of_limit(x);
+    const struct result *rival = results_rival(x);
     int digits = bench_is_rate(x->of) && x->median < t->scale ? t->digits + 2 : t->digits;
 
     print_name(x->of);
     printf(" %11.*f %11.*f %11.*f", digits, x->median / t->scale, digits, x->min / t->scale, digits,
            x->max / t->scale);
-    if (rival != NULL && results_times(x, rival) > 0)
-        printf(" %12.*f", system_find(x->of->system)->below != NULL ? 2 : 1,
-               results_times(x, rival));
-    else
-        printf(" %12s", "");
-    if (limit > 0)
-        printf(" %10.2f", limit);
-    else
-        printf(" %10s", "");
+    print_ratio(rival != NULL ? results_times(x, rival) : none, 20);
+    print_ratio(results_of_limit(x), 18);
     if (results_has_cpu(x->of))
         printf(" %8.*f", x->cpu_ns < 100 ? 1 : 0, x->cpu_ns);
     else
@@ -116,6 +116,9 @@ static void print_legend(void)
 {
     printf(
         "\n"
+        "Every ratio is the median of ratios within one round and state of the cores, and in "
+        "brackets\n"
+        "the least and the most.\n"
         "vs kernel: how many times better than the better one of pipe and Unix socket; for a\n"
         "  channel, how many times better than the mechanism below it.\n"
         "vs peers: how many times better than the best peer that keeps one order of all\n"
@@ -138,23 +141,22 @@ static void print_legend(void)
 
 void tables_print(const json_t *machine)
 {
-    const struct bench_case *last = NULL;
+    const struct result *last = NULL, *x;
     int i;
 
     print_machine(machine);
-    for (i = 0; i < results_count; i++) {
-        const struct bench_case *c = results[i].of;
-
-        if (last == NULL || results_test(last) != results_test(c))
-            print_head(&results[i]);
-        else if (last->bytes != c->bytes ||
-                 (results_by_shape(last) && strcmp(last->shape, c->shape) != 0))
+    for (i = 0; i < results_count; i++, last = x) {
+        x = &results[i];
+        if (last == NULL || results_test(last->of) != results_test(x->of) ||
+            last->state != x->state)
+            print_head(x);
+        else if (last->of->bytes != x->of->bytes ||
+                 (results_by_shape(x->of) && strcmp(last->of->shape, x->of->shape) != 0))
             printf("\n");
-        last = c;
-        if (c->rate > 0)
-            print_latency(&results[i]);
+        if (x->of->rate > 0)
+            print_latency(x);
         else
-            print_row(&results[i]);
+            print_row(x);
     }
     print_legend();
 }
