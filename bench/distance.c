@@ -10,7 +10,7 @@
 
 #define FAR_NS 200 /* hyperthreads take 50 to 80, cores that share a cache 90 to 150 */
 
-enum { GROUPS = 48, TRIPS = 16 }; /* of a look: groups of round trips; the median group counts */
+enum { GROUPS = 24, TRIPS = 16 }; /* of a look: groups of round trips; the median group counts */
 
 const char *const distance_names[DISTANCES] = {"near", "far"};
 

@@ -13,6 +13,9 @@
 /* Begins to watch the two cores. */
 void noise_begin(void);
 
+/* The part of the time in which both cores are ours, as far as it was seen. */
+double noise_ours(void);
+
 /* Looks again if a second has passed since the last look. Called between runs. */
 void noise_look(void);
 

@@ -100,7 +100,7 @@ void bench_trial_end(struct bench_run *r)
     struct histogram *best = &r->shared->windows;
     double ignored;
 
-    if (trial.total > 0 && (best->total == 0 || histogram_typical(&trial, &ignored) <
+    if (trial.total >= 4 && (best->total == 0 || histogram_typical(&trial, &ignored) <
                                                     histogram_typical(best, &ignored)))
         memcpy(best, &trial, sizeof trial);
 }

@@ -38,8 +38,7 @@ struct test {
     const char *shown; /* the unit of the tables' figures */
     double scale;      /* that unit, in the other */
     int digits;
-    const char *limit, *limit_shape; /* the system that `of limit` is about, or NULL; the shape of
-                                      * its row, or NULL if it is that of the compared row */
+    const char *limit; /* what x is held against where that is no limit_ system, or NULL */
 };
 
 /* The result of this system, test, shape and size in this state, or NULL. bytes 0: of any size. */

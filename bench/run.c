@@ -368,11 +368,10 @@ int run_case(const struct bench_case *c, struct amount a, struct outcome *o)
 static struct amount scaled(const struct bench_case *c, struct amount a, const struct outcome *o,
                             double ns)
 {
-    double typical = (o->is_usable ? o->typical : (double)o->ns) / (double)a.count;
-    double real = (double)o->ns / (double)a.count / 3; /* interruptions included */
+    double typical = o->typical / (double)a.count;
     double window = bench_is_round_trip(c) ? TRIP_WINDOW : WINDOW;
 
-    a.count = (uint64_t)(ns / (typical > real ? typical : real)) + 1;
+    a.count = (uint64_t)(ns / typical) + 1;
     a.window = (uint64_t)(window / typical) + 1;
     a.count = a.count > 4 * LEAST * a.window ? a.count : 4 * LEAST * a.window;
     return a;
@@ -391,10 +390,17 @@ struct amount run_calibrate(const struct bench_case *c, uint64_t ns)
         a.count = (uint64_t)((double)c->rate * (double)ns * 2 / 1e9);
     if (a.count > 0)
         return a;
-    for (a.count = 256; run_case(c, a, &o) == 0; a.window = a.count / 64) {
-        if (o.ns >= ns / 4 || (o.is_usable && o.typical >= (double)ns / 16))
+    a.count =
+        strncmp(c->system, "limit", 5) == 0 && bench_is_rate(c) ? (64u << 20) / c->bytes : 256;
+    for (; run_case(c, a, &o) == 0; a.window = a.count / 64 + 1) {
+        double took = o.is_usable ? o.typical : (double)o.ns;
+        double more = (double)ns / 12 / took;
+
+        if (o.is_usable && (took >= (double)ns / 16 || o.ns >= 8 * ns))
             return scaled(c, a, &o, (double)ns);
-        a.count *= o.ns < ns / 256 ? 8 : 2;
+        if (o.ns >= 8 * ns) /* it is interrupted all the time */
+            return a;
+        a.count = (uint64_t)((double)a.count * (more > 32 ? 32 : more < 2 ? 2 : more));
     }
     a.count = 0;
     return a;

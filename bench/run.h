@@ -39,8 +39,7 @@ struct amount {
 /* Runs the case. Returns 0; or -1, after a line on stderr that says why there is no result. */
 int run_case(const struct bench_case *c, struct amount a, struct outcome *o);
 
-/* How much a run of `ns` nanoseconds measures on a quiet machine. On a busy one it measures less, so
- * that it takes at most about three times as long. */
+/* How much a run measures that takes `ns` nanoseconds if it is not interrupted. */
 struct amount run_calibrate(const struct bench_case *c, uint64_t ns);
 
 #endif

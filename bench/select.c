@@ -110,19 +110,19 @@ static void read_selection(const char *only, struct selection *s)
     char *rest = text, *word;
 
     s->words = 0;
+    if (regcomp(&s->expression, only, REG_EXTENDED | REG_NOSUB) != 0)
+        errx(2, "--only '%s' is neither a list of names nor an extended regular expression", only);
     (void)snprintf(text, sizeof text, "%s", only);
     while ((word = strsep(&rest, ",")) != NULL) {
         enum kind kind = s->words < WORDS && *word != '\0' ? kind_of(word) : KINDS;
 
-        if (kind == KINDS) {
-            s->words = 0;
-            break;
-        }
+        if (kind == KINDS && (s->words > 0 || rest != NULL) && strpbrk(only, "^$*|[(\\") == NULL)
+            errx(2, "--only: '%s' is no system, test or size: see --full --list", word);
+        if (kind == KINDS)
+            return;
         s->word[s->words] = word;
         s->kind[s->words++] = kind;
     }
-    if (regcomp(&s->expression, only, REG_EXTENDED | REG_NOSUB) != 0)
-        errx(2, "--only '%s' is neither a list of names nor an extended regular expression", only);
 }
 
 static int fits(const struct selection *s, const struct bench_case *c)

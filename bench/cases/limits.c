@@ -1,9 +1,6 @@
 /* What the machine allows: cache lines that go from one core to the other, without any queue. */
-#include "../kit/sides.h"
+#include "../kit/copies.h"
 #include "../kit/sizes.h"
-#ifdef __x86_64__
-#include <emmintrin.h>
-#endif
 
 #define MOST 16384u /* lines of a batch */
 
@@ -232,49 +229,6 @@ struct copying {
 };
 
 static const size_t area_sizes[] = {AREA_MOST / 4, AREA_MOST};
-
-enum way { PLAIN, STRING, PAST_CACHES };
-#ifdef __x86_64__
-#define WAYS 3
-#else
-#define WAYS 1
-#endif
-
-#ifdef __x86_64__
-static void copy_string(void *to, const void *from, size_t bytes)
-{
-    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
-}
-
-static void copy_past_caches(void *to, const void *from, size_t bytes)
-{
-    const __m128i *in = (const __m128i *)from;
-    __m128i *out = (__m128i *)to;
-    size_t i;
-
-    for (i = 0; i < bytes / sizeof *in; i += 4) {
-        __m128i a = in[i], b = in[i + 1], c = in[i + 2], d = in[i + 3];
-
-        _mm_stream_si128(&out[i], a);
-        _mm_stream_si128(&out[i + 1], b);
-        _mm_stream_si128(&out[i + 2], c);
-        _mm_stream_si128(&out[i + 3], d);
-    }
-}
-#endif
-
-/* Inlined where `bytes` is a constant: a call would cost more than a small block. */
-CK_CC_FORCE_INLINE static void copy_block(enum way way, void *to, const void *from, size_t bytes)
-{
-#ifdef __x86_64__
-    if (bytes >= 64 && way == STRING)
-        copy_string(to, from, bytes);
-    else if (bytes >= 64 && way == PAST_CACHES)
-        copy_past_caches(to, from, bytes);
-    else
-#endif
-        memcpy(to, from, bytes);
-}
 
 #define AREA_SIZES (sizeof area_sizes / sizeof area_sizes[0])
 

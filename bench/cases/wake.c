@@ -525,6 +525,20 @@ static uint64_t idle(struct bench_run *r, int watch, int told)
     return (uint64_t)before;
 }
 
+/* A sleep for nothing but the time. */
+static uint64_t idle_bare(struct bench_run *r)
+{
+    struct timespec t = {(time_t)(r->count / 1000000000), (long)(r->count % 1000000000)};
+    int64_t before;
+
+    bench_start(r);
+    before = bench_cpu(r);
+    bench_check(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL) == 0, "sleep");
+    before = bench_cpu(r) - before;
+    ck_pr_store_64(&area(r)->side[1].count, 0);
+    return (uint64_t)before;
+}
+
 static uint64_t idle_alone(struct bench_run *r)
 {
     return idle(r, 0, 1);
@@ -594,6 +608,7 @@ BENCH_GROUP(wake) = {USUAL_WAKE(ipc_futex),
                      POST("limit_store_fence", store_fence),
                      POST("ipc_notify", post_asymmetric),
                      POST("ipc_notify_fenced", post_fenced),
+                     IDLE("limit_sleep", idle_bare),
                      IDLE("ipc_wait", idle_alone),
                      IDLE("ipc_wait_watching", idle_watching),
                      IDLE("ipc_wait_asking", idle_asking),
