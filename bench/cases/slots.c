@@ -50,10 +50,27 @@ CK_CC_FORCE_INLINE static uint64_t *flag(unsigned char *slot, size_t bytes)
     return (uint64_t *)(void *)(slot + bytes);
 }
 
+/* By words, as a wider load has to wait until the words that were just written have left the store
+ * buffer, and all stores before them. */
+CK_CC_FORCE_INLINE static void copy_words(void *to, const void *from, size_t bytes)
+{
+    size_t i;
+
+    for (i = 0; i < bytes / 8; i++) {
+        uint64_t word = ((const uint64_t *)from)[i];
+
+        __asm__("" : "+r"(word));
+        ((uint64_t *)to)[i] = word;
+    }
+}
+
 CK_CC_FORCE_INLINE static void put(enum way way, unsigned char *slot, const void *m, size_t bytes,
                                    uint64_t number)
 {
-    copy_block(way, slot, m, bytes);
+    if (way == PLAIN && bytes < 1024)
+        copy_words(slot, m, bytes);
+    else
+        copy_block(way, slot, m, bytes);
     if (way == PAST_CACHES)
         ck_pr_fence_strict_store(); /* which orders these, too */
     else
