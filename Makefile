@@ -8,9 +8,11 @@
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
 #   make deps check   install what is missing, run all tests
 #   make test         what to run after each change: a part of the tests, under two minutes
+#   make deps-cpus    install what the next needs (Debian); make check-cpus: builds for other processors,
+#                     and runs tests by emulation. CPUS names some of them
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction, and two at once (hours)
-#   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
+#   make fuzz         hostile peers of channels and rings, and segments before ipc_top, guided by coverage, FUZZ_SECONDS each (300)
 #   make headers      the four headers, of src/: run it after each change there, and commit both
 #   make              the benchmark and the examples, in build/
 #   make install      headers, tools, manual pages, and what pkg-config and CMake look for, to
@@ -49,13 +51,28 @@ PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-l
 
 EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder audio_player
 
-all: build/ipc_bench $(EXAMPLES:%=build/%)
+# What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
+# made of its first comment and its usage. ipc_top needs jansson and ncurses.
+TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
+TOOLS = ipc_cat ipc_rm $(TOP)
+
+all: build/ipc_bench $(EXAMPLES:%=build/%) $(TOOLS:%=build/%)
+	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
+
+build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
+
+build/ipc_rm: tools/ipc_rm.c $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
 
 deps:
 	@sh .ci/deps
 
 deps-peers:
 	@sh .ci/deps-peers
+
+deps-cpus:
+	@sh .ci/deps-cpus
 
 deps-report:
 	@sh .ci/deps-report
@@ -126,6 +143,10 @@ test:
 
 TESTS = CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' FUZZER='$(FUZZER)' PYTHON='$(PYTHON)' sh tests/run
 
+CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
+check-cpus: | build
+	@CPUS='$(CPUS)' $(TESTS) cpus
+
 soak: | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
 	IPC_NOTIFY_WAITS=10000000 build/test_notify thorough
@@ -155,7 +176,7 @@ torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture_call_two.c -o build/torture_call_two
 	build/torture_call_two
 
-FUZZ = channel ring
+FUZZ = channel ring $(if $(TOP),top)
 FUZZ_SECONDS = 300
 # Of a handle that was refused, NULL + 0 is no fault.
 FUZZER = -fsanitize=fuzzer,address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all
@@ -169,12 +190,10 @@ fuzz: $(FUZZ:%=build/fuzz_%)
 	        build/corpus/$$f build/seeds/$$f || exit; \
 	done
 
-build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(HEADERS) | build
-	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@
+build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) $(HEADERS) | build
+	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@ $(if $(findstring top,$@),-ljansson)
 
-# What is installed, below the prefix. A tool's source is in tools or examples; it has a manual page
-# made of its first comment and its usage.
-TOOLS = ipc_cat
+# What is installed, below the prefix.
 VERSION = $(shell sed -n 's/^\#define IPC_RING_VERSION "\(.*\)"/\1/p' src/common/version.h)
 filled = sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' packaging/$(1) >build/stage/$(2)/$(1)
 
@@ -190,7 +209,7 @@ stage: $(TOOLS:%=build/%) build/man/made
 	@cd build/stage && find . -type f >../stage.list
 
 # Empty where there is no Python 3 to make the pages with.
-build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c examples/*.c)
+build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c tools/top/*.c examples/*.c)
 	@rm -rf build/man && mkdir -p build/man && : >$@
 	@if command -v python3 >/dev/null; then tools/manpages build/man '$(CC)' $(TOOLS) && echo made >$@; \
 	else echo 'note: no manual pages, as there is no python3'; fi
@@ -220,4 +239,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-peers deps-report headers bench bench-full report results readme check test soak torture fuzz stage install uninstall deb check-deb clean
+.PHONY: always all deps deps-peers deps-report deps-cpus headers bench bench-full report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean

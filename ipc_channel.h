@@ -1,11 +1,12 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_channel.h
  * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
- * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
- * src/channel/multicast.h src/channel/packet.h src/channel/mq.h src/channel/sysv.h
- * src/channel/log_record.h src/channel/log.h src/channel/signal.h src/channel/ring.h
- * src/channel/ring_poll.h src/channel/ring_talk.h src/channel/ring_server.h
- * src/channel/sysvshm.h src/channel/auto.h src/channel/publish.h src/channel/adopt.h
- * src/channel/open.h src/channel/io.h src/channel/server.h src/channel/any.h */
+ * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/greet.h
+ * src/channel/socket.h src/channel/multicast.h src/channel/packet.h src/channel/mq.h
+ * src/channel/sysv.h src/channel/log_record.h src/channel/log.h src/channel/signal.h
+ * src/channel/ring.h src/channel/ring_open.h src/channel/ring_poll.h src/channel/ring_talk.h
+ * src/channel/ring_server.h src/channel/sysvshm.h src/channel/auto.h src/channel/publish.h
+ * src/channel/adopt.h src/channel/open.h src/channel/io.h src/channel/server.h
+ * src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -94,6 +95,10 @@
  *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
  *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
+ *   - Over unix:, unix-seq:, tcp: and auto: the first call of each side waits for the other side's
+ *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
+ *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
+ *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
@@ -102,6 +107,41 @@
  *     lives, and then the child, as after daemon(): the other side may be told the parent's end
  *     once. A child that calls while the parent lives is told -ECHILD after a second; it may open
  *     the channel anew.
+ *
+ * The other side goes
+ *   One call reports a loss, the first that can know of it, and the next call goes on with the next
+ *   peer, however either side ended: closed, killed, or started again before anyone looked. What was
+ *   refused was not sent. A peer that is stopped is not gone: nothing is reported, and all goes on.
+ *   A peer that went before a message crossed, or a call waited for it, may go unnoticed.
+ *
+ *                    recv reports the loss    send reports the loss    of messages that were accepted
+ *                    of the sender, after     of the receiver          and not received, the next
+ *                    all that it sent                                  receiver gets
+ *     ring:          at once (1)              at once (1)              all (2)
+ *     sysvshm:       at once (1)              at once (1)              all (2)
+ *     auto:          at once (1)              at once (3)              none
+ *     pipe:          at once, at each call    at once, at each call    no receiver comes
+ *     fifo:          at once (4)              at once (4)              none (4)
+ *     unix:          at once                  at once                  none
+ *     unix-seq:      at once                  at once                  none
+ *     tcp:           at once                  one message late (5)     none
+ *     unix-dgram:    never                    at once                  none
+ *     udp:           never                    one message late (5)     none
+ *     mq:, sysv:     never (6)                never (6)                all
+ *     file:          never                    never                    all, from options.offset on
+ *     signal:        never                    once the process ended   no receiver comes
+ *
+ *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
+ *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most. A receiver that
+ *         is not told before the next sender has sent may receive from that one first.
+ *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
+ *         most.
+ *     (3) After a kill, 256 messages at most are accepted before.
+ *     (4) Where the next process has opened the FIFO before the call, nothing is reported. A receiver
+ *         then gets what is left, which may begin in the middle of a message: -EBADMSG.
+ *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
+ *         a receiver is back at the port by then.
+ *     (6) But -EPIPE, once, where a queue of sysv: was removed.
  *
  * Caveats
  *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
@@ -117,16 +157,15 @@
  *     (4088): longer messages may be mixed up with those of others. Fix: unix:.
  *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: deadlines.
  *   - A ring keeps what is sent while no receiver is there, or to a receiver that was killed,
- *     until it is full. Only then, or when the receiver has left, is the sender told. A successor
- *     gets the messages, and may see again what a killed receiver had: an eighth of the ring at
- *     most. Fix: answers, in the other direction.
+ *     until it is full: see above. Fix: answers, in the other direction.
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
- *   - auto: agrees with the first call of both sides, so both must be in a call at a time. A server
- *     takes a moment of each recv for it.
+ *   - A client's first call over unix:, unix-seq: and tcp: waits until the listener has been in a
+ *     call since the client connected: send, recv or accept. auto: agrees with the first call of both
+ *     sides, so both must be in a call at a time. A server takes a moment of each recv for it.
  *   - A server sleeps in send_to until the deadline if that client does not read, and the others
  *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
  *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
@@ -134,8 +173,6 @@
  *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
- *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
- *     not ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
  *   - A host that lowers RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. Fix: lower the
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
@@ -179,8 +216,10 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
- * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
+ *   A connection of sockets begins with a greeting of each side: greet.h.
+ *
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
  * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
@@ -249,7 +288,7 @@ struct ipc_channel_options {
     size_t depth;       /* mq: messages in the queue; 0: the system's number, 10 */
     mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
     uid_t user;         /* a user that may be the other side, besides this user and root */
-    gid_t group;        /* a group whose processes may be the other side; 0: none */
+    gid_t group;        /* unix:, auto: a group whose processes may be the other side; 0: none */
     uint32_t priority;  /* the first value of ipc_channel's priority */
     int32_t select;     /* the first value of ipc_channel's select */
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
@@ -342,18 +381,20 @@ struct ipc_channel {
  *
  *     seen  holder  recv without a message, send without room       send before it pushes
  *     0     0       waits for a peer until the deadline             pushes
- *     any   k       seen = k; waits; when the kernel proves that k  pushes
- *                   is dead: -EOWNERDEAD, seen = 0, and stays 0
+ *     0, k  k       seen = k; waits; when the kernel proves that k  seen = k; pushes, but asks the
+ *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
 #define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
 #define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
+#define IPC_CHANNEL_UNGREETED_ 32u      /* the other side's greeting has not come yet: see greet.h */
 #define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
 /* What ipc_channel_info tells. */
@@ -426,6 +467,8 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
+#define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */
+#define IPC_CHANNEL_GREETS_ 2048u     /* both sides greet each other first: see greet.h */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
@@ -481,11 +524,13 @@ struct ipc_channel_kind_ {
  *                   subscribers as options.receivers
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
- *                  way; auto: the roles do not fit, which the first call tells
+ *                  way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
+ *                  both sides tells, and again when that client comes again
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
+ *                  unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
@@ -565,7 +610,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  * A server gets the next message of any client, in turns, and `from` names the client. It takes new
  * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
  * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
- * client, too, the others have their turns first. Of a client that never finishes to agree (auto:)
+ * client, too, the others have their turns first. Of a client that does not greet, or agree (auto:),
  * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
  * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */
@@ -814,7 +859,7 @@ IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
     ipc_channel_close_fd_(&ch->in);
     ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
-    ch->flags &= ~IPC_CHANNEL_CANNOT_SEND_;
+    ch->flags &= ~(IPC_CHANNEL_CANNOT_SEND_ | IPC_CHANNEL_UNGREETED_);
     ch->peer.pid = 0;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
@@ -1605,6 +1650,9 @@ struct ipc_channel_socket_ {
     ino_t ino;                     /* of that file */
     struct sockaddr_storage asker; /* unix-dgram:, udp: a listener's answers go here */
     socklen_t asker_size;          /* 0: nobody has asked yet */
+    int64_t came_at;               /* when the connection began */
+    int greeted;                   /* the other side has greeted */
+    int accepted;                  /* this channel is of ipc_channel_accept, or a server's client */
 };
 
 IPC_INLINE struct ipc_channel_socket_ *ipc_channel_get_socket_(const struct ipc_channel *ch)
@@ -1622,6 +1670,13 @@ IPC_INLINE int ipc_channel_is_unix_(const struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_has_path_(const struct ipc_channel *ch)
 {
     return ipc_channel_is_unix_(ch) && ch->address[0] != '@';
+}
+
+/* Before it is open: has the address no file? A name of auto: has one if it holds a slash. */
+IPC_INLINE int ipc_channel_is_abstract_(const struct ipc_channel *ch)
+{
+    return ch->address[0] == '@' ||
+           ((ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && strchr(ch->address, '/') == NULL);
 }
 
 /* ------------------------------------------------------------------ addresses */
@@ -2043,6 +2098,174 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
 
 #endif
 
+/* >>greet  src/channel/greet.h */
+/*
+ * Greetings, over unix:, unix-seq: and tcp:.
+ *
+ * Each side says who it is as soon as the connection is there, before its first message: 12 bytes,
+ * three numbers in network byte order. Its first call waits for the other side's greeting, so nothing
+ * is accepted that nobody would receive, and both know alike whether they fit:
+ *
+ *     number   what
+ *     0        "ipcg"
+ *     1        bits 0 to 1: its role; 2: it listens; 3: its `max` was asked for by options.max; from
+ *              bit 16 on: the version, 1
+ *     2        the largest message that it takes
+ *
+ *   - A client must not send what the listener does not receive, or wait for what that does not send.
+ *     Where neither side listens (fd:) one direction must fit.
+ *   - A side that asked for messages of a size must find another side that takes them; otherwise the
+ *     smaller of the two sizes counts.
+ */
+#ifndef IPC_SRC_CHANNEL_GREET_H
+#define IPC_SRC_CHANNEL_GREET_H 1
+
+#define IPC_CHANNEL_GREETING_ ((size_t)12)   /* bytes */
+#define IPC_CHANNEL_HELLO_ 0x69706367u       /* "ipcg" */
+#define IPC_CHANNEL_GREETING_LISTENS_ 4u
+#define IPC_CHANNEL_GREETING_ASKED_ 8u
+#define IPC_CHANNEL_GREETING_VERSION_ (1u << 16)
+#define IPC_CHANNEL_HELLO_NS_ INT64_C(100000000) /* for a client to say something, if others wait */
+
+IPC_INLINE const char *ipc_channel_role_text_(uint32_t role)
+{
+    static const char *const texts[] = {"nothing", "send", "receive", "send and receive"};
+
+    return texts[role & IPC_BOTH];
+}
+
+/* The second number of this side's greeting. */
+IPC_INLINE uint32_t ipc_channel_greeting_(const struct ipc_channel *ch)
+{
+    int listens = (ch->role & IPC_LISTEN) != 0 || ipc_channel_get_socket_(ch)->accepted;
+
+    return (ch->role & IPC_BOTH) | (listens ? IPC_CHANNEL_GREETING_LISTENS_ : 0) |
+           (ch->how.max != 0 ? IPC_CHANNEL_GREETING_ASKED_ : 0) | IPC_CHANNEL_GREETING_VERSION_;
+}
+
+/* A connection has begun: greets. Nothing is on the way yet, so there is room, or the other side is
+ * at fault, which the first call finds out. */
+IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
+{
+    unsigned char to[IPC_CHANNEL_GREETING_];
+
+    ipc_channel_get_socket_(ch)->came_at = ipc_clock();
+    if ((ch->kind->flags & IPC_CHANNEL_GREETS_) == 0)
+        return;
+    if (ch->kind->type == SOCK_STREAM) /* the last peer may have taken less */
+        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+    ipc_channel_put_(to, IPC_CHANNEL_HELLO_);
+    ipc_channel_put_(to + 4, ipc_channel_greeting_(ch));
+    ipc_channel_put_(to + 8, (uint32_t)ch->max);
+    (void)send(fd, to, sizeof to, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ipc_channel_get_socket_(ch)->greeted = 0;
+    ch->flags |= IPC_CHANNEL_UNGREETED_;
+}
+
+/* Waits for more bytes of what the other side says first. A client says it as soon as it has
+ * connected: one that does not is left, -EPIPE, after 100 ms, if another client waits. */
+IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
+    struct pollfd p[2];
+    int rc, over;
+
+    if (own->listener < 0)
+        return ipc_channel_wait_(ch->in, POLLIN, deadline);
+    p[0].fd = ch->in;
+    p[0].events = p[1].events = POLLIN;
+    do {
+        over = ipc_left_(until) == 0;
+        p[1].fd = over ? own->listener : -1;
+        p[1].revents = 0;
+        rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
+    } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
+    return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
+}
+
+/* Do the roles fit? */
+IPC_INLINE int ipc_channel_roles_fit_(uint32_t one, uint32_t other)
+{
+    int listens = (one & IPC_CHANNEL_GREETING_LISTENS_) != 0;
+    uint32_t client = listens ? other : one, listener = listens ? one : other;
+
+    if (((one ^ other) & IPC_CHANNEL_GREETING_LISTENS_) == 0) /* fd: */
+        return (client & IPC_SEND & listener >> 1) != 0 || (listener & IPC_SEND & client >> 1) != 0;
+    return ((client & IPC_SEND) == 0 || (listener & IPC_RECV) != 0) &&
+           ((client & IPC_RECV) == 0 || (listener & IPC_SEND) != 0);
+}
+
+/* Can a side with this greeting send what the other side does not take? */
+IPC_INLINE int ipc_channel_asks_too_much_(uint32_t greeting, size_t max, size_t most)
+{
+    return (greeting & (IPC_SEND | IPC_CHANNEL_GREETING_ASKED_)) ==
+               (IPC_SEND | IPC_CHANNEL_GREETING_ASKED_) &&
+           max > most;
+}
+
+/* Checks the greeting that has come. 0, and `max` is the smaller one; or why the sides do not fit. */
+IPC_INLINE int ipc_channel_check_greeting_(struct ipc_channel *ch, const unsigned char *from)
+{
+    uint32_t mine = ipc_channel_greeting_(ch), other = ipc_channel_get_(from + 4);
+    size_t max = ipc_channel_get_(from + 8);
+
+    if (ipc_channel_get_(from) != IPC_CHANNEL_HELLO_ || max > UINT32_MAX / 2)
+        return ipc_channel_refuse_(ch, -EBADMSG, "%s:%s: what came is no greeting of ipc_channel.h",
+                                   ch->kind->scheme, ch->address);
+    if (other >> 16 != IPC_CHANNEL_GREETING_VERSION_ >> 16)
+        return ipc_channel_refuse_(ch, -EPROTO, "%s:%s: the other side is of another version",
+                                   ch->kind->scheme, ch->address);
+    if (!ipc_channel_roles_fit_(mine, other))
+        return ipc_channel_refuse_(
+            ch, -EPROTO,
+            "%s:%s: the roles do not fit: this side was opened to %s, the other one to %s",
+            ch->kind->scheme, ch->address, ipc_channel_role_text_(mine),
+            ipc_channel_role_text_(other));
+    if (ipc_channel_asks_too_much_(mine, ch->max, max) ||
+        ipc_channel_asks_too_much_(other, max, ch->max))
+        return ipc_channel_refuse_(ch, -EMSGSIZE,
+                                   "%s:%s: options.max is %zu here and %zu at the other side: what "
+                                   "one asks to send the other one does not take",
+                                   ch->kind->scheme, ch->address, ch->max, max);
+    ch->max = max < ch->max ? max : ch->max;
+    return 0;
+}
+
+/* Waits for the other side's greeting. 0; -ETIMEDOUT, -EINTR: later; -EPIPE: it has left before; or
+ * as ipc_channel_check_greeting_. */
+IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadline)
+{
+    int is_packet = ch->kind->type == SOCK_SEQPACKET, rc;
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    ssize_t n;
+
+    while (rx->end < IPC_CHANNEL_GREETING_) {
+        n = recv(ch->in, rx->data + rx->end, IPC_CHANNEL_GREETING_ - rx->end,
+                 is_packet ? MSG_DONTWAIT | MSG_TRUNC : MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && ipc_channel_is_end_(errno)))
+            return rx->end == 0 ? -EPIPE : -EOWNERDEAD;
+        if (n < 0 && errno != EAGAIN)
+            return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, "receive from");
+        if (n < 0 && (rc = ipc_channel_wait_for_hello_(ch, deadline)) != 0)
+            return rc;
+        if (is_packet && n >= 0 && n != (ssize_t)IPC_CHANNEL_GREETING_)
+            return ipc_channel_refuse_(ch, -EBADMSG,
+                                       "%s:%s: what came is no greeting of ipc_channel.h",
+                                       ch->kind->scheme, ch->address);
+        rx->end += n > 0 ? (size_t)n : 0;
+    }
+    rx->end = 0;
+    rc = ipc_channel_check_greeting_(ch, rx->data);
+    if (rc != 0)
+        return rc;
+    ipc_channel_get_socket_(ch)->greeted = 1;
+    ch->flags &= ~IPC_CHANNEL_UNGREETED_;
+    return 0;
+}
+
+#endif
+
 /* >>socket  src/channel/socket.h */
 /*
  * unix: and tcp:, streams; and what all sockets have in common: unix-seq:, unix-dgram: and udp: in
@@ -2053,7 +2276,7 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * The listener takes one client at a time, several by ipc_channel_accept, or serves many with
+ * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by ipc_channel_accept, or serves many with
  * options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
@@ -2314,6 +2537,7 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
     }
     ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
+    ipc_channel_greet_(ch, fd);
     return 0;
 }
 
@@ -2378,8 +2602,11 @@ IPC_INLINE int ipc_channel_accept_next_(struct ipc_channel_socket_ *from, struct
         fd = ipc_channel_accept_any_(from);
         if (fd >= 0) {
             ch->in = ch->out = fd;
-            if (ipc_channel_check_peer_(ch, fd) == 0)
-                return ipc_channel_set_packet_max_(ch, fd);
+            rc = ipc_channel_check_peer_(ch, fd);
+            if (rc == 0 && (rc = ipc_channel_set_packet_max_(ch, fd)) == 0)
+                ipc_channel_greet_(ch, fd);
+            if (rc != -EACCES)
+                return rc;
             ipc_channel_leave_peer_(ch);
             if (ipc_left_(deadline) == 0)
                 return -ETIMEDOUT;
@@ -2402,6 +2629,38 @@ IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline
                               : ipc_channel_connect_(ch, deadline);
 }
 
+#define IPC_CHANNEL_TRIES_ 3 /* of a client that a listener leaves before it greets */
+
+/* Waits until a peer is there that has greeted, and fits. A listener leaves one that went before that,
+ * and goes on with the next. A client tries again, as it may have met a listener that was about to
+ * end; in the end -EPIPE: the listener does not want it. */
+IPC_INLINE int ipc_channel_greeted_meet_(struct ipc_channel *ch, int64_t deadline)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int alone = (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0, rc = 0, tries = 0;
+    int64_t began = ipc_clock();
+    char why[sizeof ch->why];
+
+    for (;;) {
+        if (ch->in < 0)
+            rc = alone ? -EPIPE : ipc_channel_socket_meet_(ch, deadline);
+        if (rc == 0 && (ch->flags & IPC_CHANNEL_UNGREETED_) != 0)
+            rc = ipc_channel_hear_greeting_(ch, deadline);
+        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR || ch->in < 0)
+            return rc;
+        memcpy(why, ch->why, sizeof why);
+        rc = ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        if (rc != -EPIPE)
+            memcpy(ch->why, why, sizeof why);
+        if (rc != -EPIPE || alone || (own->listener < 0 && ++tries == IPC_CHANNEL_TRIES_))
+            return rc;
+        if (own->listener < 0 && (rc = ipc_channel_nap_longer_(began, deadline)) != 0)
+            return rc;
+        if (ipc_left_(deadline) == 0)
+            return -ETIMEDOUT;
+    }
+}
+
 IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
 {
     unsigned need = (ch->role & IPC_LISTEN) != 0 ? IPC_RECV : IPC_SEND;
@@ -2421,6 +2680,7 @@ IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct i
     struct ipc_channel_socket_ *from = ipc_channel_get_socket_(listener);
 
     ipc_channel_get_socket_(ch)->listener = -1;
+    ipc_channel_get_socket_(ch)->accepted = 1;
     if (from->listener < 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                    ch->kind->scheme);
@@ -2489,7 +2749,7 @@ static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
-    0,
+    IPC_CHANNEL_GROUPS_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_STREAM,
@@ -2498,7 +2758,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_unlink_,
     ipc_channel_stream_send_,
     ipc_channel_stream_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -2510,7 +2770,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     "tcp",
-    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_STREAM,
@@ -2519,7 +2779,7 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     NULL, /* unlink: it has no name */
     ipc_channel_stream_send_,
     ipc_channel_stream_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -3007,7 +3267,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     "unix-seq",
-    0,
+    IPC_CHANNEL_GROUPS_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_SEQPACKET,
@@ -3016,7 +3276,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_unlink_,
     ipc_channel_packet_send_,
     ipc_channel_packet_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -3028,7 +3288,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
     "unix-dgram",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_DGRAM,
@@ -4708,9 +4968,9 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *            sends before the listener has taken all, it may receive from that one before it is told
  *            of the loss; a server is not.
  *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
- *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
- *            the loss when the ring is full, or when the receiver has left. The next receiver goes
- *            on, and may see again what a killed one had: an eighth of the ring at most.
+ *            several receivers, no end is reported. A ring keeps what was sent, for the next
+ *            receiver, which may see again what a killed one had: an eighth of the ring at most. So
+ *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
@@ -4743,6 +5003,8 @@ struct ipc_channel_ring_ {
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    int64_t asked_at[2];     /* when the kernel was asked last whether writer, reader lives */
+    int32_t trust;           /* how many messages are sent until reader is looked at again */
     struct ipc_channel_polls_ polls;
     int talks;               /* a listener in both directions: see ring_talk.h */
     int has_asker;           /* talks: a message came since the last loss was reported */
@@ -4766,6 +5028,7 @@ IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener);
 IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id);
+IPC_INLINE uint64_t ipc_channel_find_sender_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost);
 IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r);
@@ -4804,6 +5067,13 @@ IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to,
                                                int64_t deadline);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
+
+/*
+ * The end of a ring tells that a process has left it, but not that it was killed. So a send looks at
+ * the clock before the first message, then after one, two, four, ... messages, at last after each
+ * IPC_CHANNEL_TRUST_, and asks the kernel if 8 ms are over: see ipc_channel_check_reader_.
+ */
+#define IPC_CHANNEL_TRUST_ 1024
 
 /* Bytes of a ring of records whose longest record has n. */
 IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
@@ -5054,15 +5324,51 @@ struct ipc_channel_try_ {
     int64_t rc; /* of the last try */
 };
 
+/* Is it time to ask the kernel again whether the process at the other end lives? A program that
+ * polls asks each 8 ms, and makes no other system call. */
+IPC_INLINE int ipc_channel_is_time_to_ask_(int64_t *asked_at)
+{
+    int64_t now = ipc_clock();
+
+    if (now - *asked_at < IPC_NOTIFY_SLICE_)
+        return 0;
+    *asked_at = now;
+    return 1;
+}
+
+/* Has the process that was seen at the other end left it? Over auto: it comes with the connection: if
+ * another one is there, that is its child. */
+IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen, uint64_t holder)
+{
+    return seen > 1 && holder != seen &&
+           (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
+}
+
+/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
+IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
+{
+    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
+               ? -EOWNERDEAD
+               : -EPIPE;
+}
+
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
  * deadline comes. What the try said, or why there is no more of it, is in t->rc. */
 IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_notify *bell,
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
-                                        t, NULL);
+    /* A process that came, sent, and went between two looks is in *seen already. */
+    static const uint64_t never_left = 0;
+    struct ipc_channel_ring_ *r = t->ch->ring;
+    struct ipc_notify_peer_ peer = {*seen, 0};
+    int rc;
 
+    if (deadline <= IPC_NOW && ipc_channel_is_time_to_ask_(&r->asked_at[bell == &r->out_space]))
+        bell->asks = 1;
+    rc = ipc_notify_wait_with_peer_(bell, holder, &never_left, &peer, deadline,
+                                    ipc_notify_wait_until_, look, t, NULL);
+    *seen = peer.seen;
     if (rc != 0)
         t->rc = rc;
 }
@@ -5168,6 +5474,28 @@ IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
     r->reader = r->writer = 0;
 }
 
+/* A send is about to push. Is the process gone that it has seen at the other end? What it left it
+ * tells at once; whether it was killed the kernel is asked each 8 ms. 0; -EPIPE or -EOWNERDEAD,
+ * once; then the next process is the one that is seen. */
+IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_notify *n = &r->out_space;
+    int rc = 0;
+
+    if (ipc_channel_has_left_(ch, r->reader, reader)) {
+        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
+    } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
+               ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
+        r->trust = 0;
+        if (reader != 0 && reader != n->reported)
+            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        n->reported = rc != 0 ? reader : n->reported;
+    }
+    r->reader = rc == 0 && reader != n->reported ? reader : 0;
+    return rc;
+}
+
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
@@ -5182,10 +5510,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
-    else if (reader != r->reader && reader == 0) { /* reported once; then for the next one */
-        r->reader = 0;
-        t.rc = -EPIPE;
-    }
+    if (t.rc == 0)
+        t.rc = ipc_channel_check_reader_(ch, reader);
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
@@ -5196,7 +5522,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ch->quick_out = &r->out;
     ch->quick_holder = holder;
     ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
-    ch->quick_sends = INT32_MAX;
+    ch->quick_sends = r->trust;
+    r->trust = r->trust < IPC_CHANNEL_TRUST_ / 2 ? r->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
     return 0;
 }
 
@@ -5232,7 +5559,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
@@ -5243,7 +5570,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
-        r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
+        if (r->one_sender && r->writer == 0)
+            r->writer = (ch->role & IPC_BOTH) == IPC_RECV ? ipc_channel_find_sender_(r) : 1;
         ch->next = 0;
         if (r->talks)
             ipc_channel_note_asker_(ch);
@@ -5365,6 +5693,13 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     (void)ipc_notify_post(&r->space);
     return t.rc;
 }
+
+#endif
+
+/* >>ring_open  src/channel/ring_open.h */
+/* ring: as a mechanism: opening, unlinking, and its line of the table. */
+#ifndef IPC_SRC_CHANNEL_RING_OPEN_H
+#define IPC_SRC_CHANNEL_RING_OPEN_H 1
 
 /* ------------------------------------------------------------------ ring: */
 
@@ -5692,6 +6027,16 @@ IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, si
     return ipc_channel_shared_recv_(ch, to, size, deadline);
 }
 
+/* Is the process gone that was seen at the other end, where one sends? */
+IPC_INLINE int ipc_channel_has_lost_(const struct ipc_channel *ch, const uint64_t *holder)
+{
+    const struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t now = ck_pr_load_64(holder);
+
+    return r->one_sender && r->writer != 0 &&
+           (now == 0 || ipc_channel_has_left_(ch, r->writer, now));
+}
+
 /* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
 IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 {
@@ -5705,10 +6050,9 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
         return ipc_channel_has_news_(r);
     if (r->in.ring == NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
-               (r->one_sender && r->writer != 0 &&
-                ck_pr_load_64(&r->take.m.ring->end[0]) == 0);
+               ipc_channel_has_lost_(ch, &r->take.m.ring->end[0]);
     return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+           ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
 }
 
 #endif
@@ -5757,7 +6101,7 @@ IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener)
         ipc_record_ask_(&r->out);
 }
 
-/* The lane of "to". */
+/* The lane of the ring that we receive from. */
 IPC_INLINE struct ipc_record_lane_ *ipc_channel_to_lane_(const struct ipc_channel_ring_ *r)
 {
     return ipc_record_lane_at_((struct ipc_record_shared *)(void *)r->in.ring, 0);
@@ -5797,7 +6141,7 @@ IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r)
     uint64_t reader = ck_pr_load_64(&r->out.ring->end[1]), asker = ipc_channel_find_asker_(r);
 
     r->sender = ck_pr_load_64(&r->in.ring->end[0]);
-    if (asker != 0 && reader != asker)
+    if (asker != 0 && (reader != asker || reader == r->out_space.reported))
         return -EPIPE;
     if (asker == 0 && r->reader != 0 && reader != r->reader) { /* reported once */
         r->reader = 0;
@@ -5822,7 +6166,16 @@ IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch)
     r->writer = id != 0 ? id : r->writer;
 }
 
-/* How a client has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
+/* The process that sent the last message, of a ring that one sends to; 1: it is not known. */
+IPC_INLINE uint64_t ipc_channel_find_sender_(struct ipc_channel_ring_ *r)
+{
+    uint64_t id = 0;
+
+    (void)ipc_record_find_term_(ipc_channel_to_lane_(r), r->in.at, &id);
+    return id != 0 ? id : 1;
+}
+
+/* How a sender has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
 IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
 {
     struct ipc_record_lane_ *l = ipc_channel_to_lane_(r);
@@ -5832,7 +6185,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return -EPIPE;
+    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_gone_(&r->data, id);
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next
@@ -6406,6 +6759,7 @@ IPC_INLINE int ipc_channel_sem_take_(struct ipc_channel_shm_ *own, unsigned plac
     own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + place;
     own->self[1] = (uint64_t)getpid();
     own->self[0] = own->me.id;
+    own->self[2] = 0;
     /* As in ipc_shm_enter_: what was inherited must not be taken for what was attached since. */
     if (own->word < ipc_shm_last_self_())
         own->word += own->word == 0 ? IPC_SHM_SELF_ : 1;
@@ -6428,10 +6782,10 @@ IPC_INLINE int ipc_channel_sem_inherit_(void *arg, uint64_t id, int leaves)
     struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)arg;
     int i;
 
-    if (leaves)
-        return -ECHILD;
     if (ipc_channel_sem_is_placed_(own))
         return own->me.id == id; /* 0: the other end's call came first */
+    if (leaves)
+        return -ECHILD;
     if (own->self[2] == 0)
         own->self[2] = (uint64_t)ipc_in_ms(1000);
     while (ipc_channel_sem_take_(own, id % 2) != 0) {
@@ -6455,8 +6809,9 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 
     if (self == MAP_FAILED)
         return ipc_channel_refuse_errno_(ch, "map a page for");
-    (void)madvise(self, page, MADV_WIPEONFORK);
     own->self = (uint64_t *)self;
+    if (!ipc_wipe_on_fork_(self, page))
+        own->word = ipc_shm_last_self_();
     own->me.alive = ipc_channel_sem_alive_;
     own->me.arg = own;
     own->me.inherit = ipc_channel_sem_inherit_;
@@ -6871,7 +7226,6 @@ struct ipc_channel_auto_ {
     struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
     int is_listener;                   /* this side answers offers */
     int step;
-    int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
     int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
@@ -6881,10 +7235,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_TRUST_: as many at most go into the ring of a killed
+ * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
  * process, and no more than went to it before.
  */
-#define IPC_CHANNEL_TRUST_ 256
+#define IPC_CHANNEL_AUTO_TRUST_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -6897,8 +7251,6 @@ struct ipc_channel_hello_ {
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
 #define IPC_CHANNEL_VERSION_BITS_ 16
-#define IPC_CHANNEL_HELLO_NS_                                                                      \
-    INT64_C(100000000) /* for a client to make its offer, if others wait */
 
 /* Of publish.h. */
 IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch);
@@ -6949,26 +7301,6 @@ IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned oth
 
     return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
                           ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
-}
-
-/* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
- * not is left, -EPIPE, after 100 ms, if another client waits. */
-IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
-{
-    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
-    struct pollfd p[2];
-    int rc, over;
-
-    p[0].fd = ch->in;
-    p[0].events = p[1].events = POLLIN;
-    do {
-        over = ipc_left_(until) == 0;
-        p[1].fd = over ? own->socket.listener : -1;
-        p[1].revents = 0;
-        rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
-    } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
-    return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
 /* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
@@ -7168,7 +7500,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     ch->max = ch->how.max;
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return rc;
 }
 
@@ -7193,6 +7525,8 @@ IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
         rc = rc == -EOWNERDEAD ? -EPIPE : rc;
         ipc_channel_auto_leave_ring_(ch);
         (void)ipc_channel_lose_peer_(ch, rc);
+        if (rc == -EPROTO) /* the program is to learn that such a client came */
+            return rc;
     } while (own->socket.listener >= 0 && ipc_left_(deadline) > 0);
     return own->socket.listener >= 0 ? -ETIMEDOUT : rc;
 }
@@ -7233,7 +7567,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 
     own->polls = -1;
     own->is_listener = 1;
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return ipc_channel_socket_accept_(listener, ch, deadline);
 }
 
@@ -7284,7 +7618,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;
@@ -7402,7 +7736,7 @@ IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
 
 static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     "auto",
-    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_auto_),
     AF_UNIX,
     SOCK_STREAM,
@@ -7723,7 +8057,7 @@ IPC_INLINE int ipc_channel_admit_subscriber_(struct ipc_channel *ch)
         rc = ipc_channel_accept_next_(&own->socket, ch, IPC_NOW);
         if (rc != 0)
             return rc;
-        own->came_at = ipc_clock();
+        own->socket.came_at = ipc_clock();
     }
     rc = ipc_channel_recv_hello_(ch, 1, &ring, IPC_NOW);
     ch->max = max; /* one subscriber's maximum is not that of the others */
@@ -7770,7 +8104,7 @@ IPC_INLINE void ipc_channel_auto_publisher_describe_(const struct ipc_channel *c
 /* What a listener of auto: becomes that publishes. */
 static const struct ipc_channel_kind_ ipc_channel_auto_publisher_kind_ = {
     "auto",
-    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_auto_publisher_),
     AF_UNIX,
     SOCK_STREAM,
@@ -7905,7 +8239,11 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     ch->flags |= IPC_CHANNEL_ACCEPTED_;
     ipc_channel_make_blocking_(fd);
     rc = ipc_channel_check_peer_(ch, fd);
-    return rc != 0 ? rc : ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        rc = ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        ipc_channel_greet_(ch, fd);
+    return rc;
 }
 
 IPC_INLINE int ipc_channel_adopt_socket_(struct ipc_channel *ch, int fd)
@@ -7990,7 +8328,7 @@ IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
 /* Only until open has found out what the descriptor is. */
 static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     "fd",
-    IPC_CHANNEL_KEEPALIVE_,
+    IPC_CHANNEL_KEEPALIVE_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_), /* more than that of pipe: */
     0,
     0,
@@ -8080,13 +8418,18 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
-    if ((kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
-        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
     ch->priority = ch->how.priority;
     ch->select = ch->how.select;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
     ch->address = strdup(address);
     return ch->address != NULL ? 0 : -ENOMEM;
+}
+
+/* The mode for what is made, where something is. */
+IPC_INLINE void ipc_channel_default_mode_(struct ipc_channel *ch)
+{
+    if ((ch->kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
+        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
 }
 
 /* Allocates the mechanism's own state. */
@@ -8128,6 +8471,12 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
+    if ((is & IPC_CHANNEL_GROUPS_) == 0 && how->group != 0)
+        return "no group that is checked; unix: and auto: have one. The group of what is made is the "
+               "process's own: see options.mode";
+    if ((is & IPC_CHANNEL_GROUPS_) != 0 && (how->mode & 077) != 0 && ipc_channel_is_abstract_(ch))
+        return "no file whose mode lets others in: options.user, options.group, or an address with a "
+               "slash";
     return NULL;
 }
 
@@ -8173,6 +8522,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0)
         rc = ipc_channel_check_request_(ch);
+    if (rc == 0)
+        ipc_channel_default_mode_(ch);
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
         ch->flags |= IPC_CHANNEL_SIGPIPE_IGNORED_;
     if (rc == 0)
@@ -8290,9 +8641,12 @@ IPC_FORCE_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned ro
 /* Waits for a peer until the deadline, if none is there. */
 IPC_FORCE_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
-    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
+    int is_there = (role == IPC_SEND ? ch->out : ch->in) >= 0;
+
+    if ((is_there && (ch->flags & IPC_CHANNEL_UNGREETED_) == 0) ||
+        (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
-    if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
+    if (!is_there && (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0))
         return ipc_channel_refuse_(ch, -EPIPE, "%s: the other side is gone", ch->kind->scheme);
     return ch->kind->meet(ch, deadline);
 }
@@ -8484,9 +8838,8 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
  * read stays in its channel's tx, and epoll tells when there is room.
  *
  *     seat
- *     FREE     -> AGREEING   auto: a client was accepted, and has a number
- *     FREE     -> SERVED     others: so
- *     AGREEING -> SERVED     it is agreed where messages go
+ *     FREE     -> AGREEING   a client was accepted, and has a number
+ *     AGREEING -> SERVED     it has greeted; auto: it is agreed where messages go
  *     AGREEING -> FREE       that has failed, or after 100 ms its place or descriptors are needed;
  *                            nothing is reported
  *     SERVED   -> FREE       recv reports the loss; or ipc_channel_drop
@@ -8568,7 +8921,8 @@ IPC_INLINE struct ipc_channel_client_ *ipc_channel_find_client_(const struct ipc
 /* Is the client still to agree where messages go? */
 IPC_INLINE int ipc_channel_is_agreeing_(const struct ipc_channel_client_ *c)
 {
-    return c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch);
+    return (c->ch.flags & IPC_CHANNEL_UNGREETED_) != 0 ||
+           (c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch));
 }
 
 /* A free seat. NULL: there is no memory. */
@@ -8639,7 +8993,7 @@ IPC_INLINE int ipc_channel_leave_late_clients_(struct ipc_channel *ch)
 
     for (i = 0; i < s->made; i++)
         if (s->seats[i]->number != 0 && ipc_channel_is_agreeing_(s->seats[i]) &&
-            ipc_left_(ipc_channel_get_auto_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
+            ipc_left_(ipc_channel_get_socket_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
                 0)
             ipc_channel_leave_client_(ch, s->seats[i]);
     return s->clients != before;
@@ -8736,15 +9090,17 @@ IPC_INLINE int ipc_channel_look_at_clients_(struct ipc_channel *ch, int64_t dead
     struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
     struct epoll_event e[IPC_CHANNEL_EVENTS_];
     struct ipc_channel_client_ *c;
-    int n, i, comes = 0;
+    int rc = 0, n, i, comes = 0;
 
     if (s->paused != 0 && ipc_left_(s->paused) == 0)
         (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 1);
     if (s->paused != 0 && deadline > s->paused)
         deadline = s->paused;
-    n = epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, ipc_channel_poll_ms_(deadline));
+    if (deadline > IPC_NOW) /* a stop of the process interrupts epoll_wait, but not poll */
+        rc = ipc_channel_wait_(s->polls, POLLIN, deadline);
+    n = rc == 0 ? epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, 0) : 0;
     if (n <= 0)
-        return n < 0 ? -errno : -ETIMEDOUT;
+        return rc != 0 ? rc : n < 0 ? -errno : -ETIMEDOUT;
     for (i = 0; i < n; i++) {
         c = ipc_channel_find_client_(ch, e[i].data.u64);
         comes |= e[i].data.u64 == 0;
@@ -8804,6 +9160,7 @@ IPC_INLINE int64_t ipc_channel_serve_first_(struct ipc_channel *ch, void *to, si
 
     if (rc == -EINTR)
         return rc;
+    agreeing &= !ipc_channel_get_socket_(&c->ch)->greeted; /* it may have sent more than a greeting */
     if (failed != 0 && rc == -ETIMEDOUT)
         rc = ipc_channel_refuse_(&c->ch, failed, "cannot wait for a client: %s", strerror(-failed));
     lost = rc < 0 && rc != -ETIMEDOUT && rc != -EMSGSIZE;

@@ -191,6 +191,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -218,6 +219,17 @@ IPC_INLINE int ipc_move_fd_(int fd)
     (void)close(fd);
     errno = saved;
     return moved;
+}
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+/* Has a child zeroes in this memory from now on? Kernels before 4.14 say no. qemu-user takes any
+ * advice and follows none, also advice that there is not. */
+IPC_INLINE int ipc_wipe_on_fork_(void *mem, size_t size)
+{
+    return madvise(mem, size, MADV_WIPEONFORK) == 0 && madvise(mem, size, -1) != 0;
 }
 
 #endif
@@ -380,6 +392,11 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pipe where there is none */
 #define IPC_NOTIFY_SIGNAL 3u    /* a queued real-time signal, read from a signalfd */
 
+/* How processes sleep: ipc_notify_was_asleep. */
+#define IPC_SLEEPS_BRIEFLY 1 /* on the futex or semaphore, for the time being */
+#define IPC_SLEEPS_LONG 2    /* in poll */
+#define IPC_SLEEPS_LOOP 4    /* in an event loop */
+
 /* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
 #define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
 #define IPC_USES_MEMBARRIER 2u /* else a full fence in each post. Known after the first sleep */
@@ -462,7 +479,8 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
  *
  *   0
  *   -EINVAL  as of ipc_notify_init
- *   -EPROTO  the memory says another kind, or is no notifier
+ *   -EPROTO  the memory says another kind, or a semaphore of another libc (glibc, musl; 32 and 64
+ *            bits), or is no notifier
  *   -EROFS   IPC_NOTIFY_SEMAPHORE: this process may only read the memory (IPC_PEER_READ_ONLY)
  */
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
@@ -481,6 +499,16 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n);
  * If the peer wakes often, looking less than that makes both sleep for each message. Wait-free.
  */
 IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield);
+
+/*
+ * How processes sleep on the notifier in mem[0..size), for a monitor that does not attach to it, and
+ * may only read: a sum of IPC_SLEEPS_*, 0 where nobody sleeps. The notifier does not know how many
+ * they are, nor which; a process that only reads, and one that was killed and nobody woken since,
+ * are not told apart from none and from a sleeper. Wait-free.
+ *
+ *   -EINVAL  mem is NULL or not 8-byte aligned, or size is less than IPC_NOTIFY_SIZE
+ */
+IPC_INLINE int ipc_notify_was_asleep(const void *mem, size_t size);
 
 /* What this process uses, as a sum of IPC_USES_*. The last three are known after the first long
  * sleep, the first call of ipc_notify_fd, and the first signal. Wait-free. */
@@ -780,7 +808,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_notify_shared {
     uint32_t word;   /* see the top */
-    uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
+    uint32_t kind;   /* of ipc_notify_kind_in_memory_; constant after init; attach compares it */
     uint64_t deaf;   /* handles of processes that cannot stir: do not rely on it */
     union {
         sem_t sem;
@@ -891,6 +919,18 @@ IPC_INLINE struct timespec ipc_notify_time_(int64_t deadline)
 
 /* ------------------------------------------------------------------ init, attach and detach */
 
+/* The kind as it stands in memory. Each libc has a semaphore of its own: glibc's with 64 bits and
+ * with 32, and musl's, differ. */
+IPC_INLINE uint32_t ipc_notify_kind_in_memory_(unsigned kind)
+{
+    uint32_t libc = sizeof(long) == 8 ? 0 : 256;
+
+#ifndef __GLIBC__
+    libc += 512;
+#endif
+    return kind == IPC_NOTIFY_SEMAPHORE ? kind + libc : kind;
+}
+
 IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
@@ -900,7 +940,7 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
     memset(mem, 0, sizeof *s);
     if (kind == IPC_NOTIFY_SEMAPHORE && sem_init(&s->u.sem, 1, 0) != 0)
         return -errno;
-    s->kind = kind;
+    s->kind = ipc_notify_kind_in_memory_(kind);
     return 0;
 }
 
@@ -977,7 +1017,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
-    if (ck_pr_load_32(&s->kind) != kind)
+    if (ck_pr_load_32(&s->kind) != ipc_notify_kind_in_memory_(kind))
         return -EPROTO;
     n->kind = kind;
     n->at = s;
@@ -1031,6 +1071,16 @@ IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n)
         return -EROFS;
     ipc_notify_set_flags_(n, IPC_NOTIFY_UNASKED_);
     return 0;
+}
+
+IPC_INLINE int ipc_notify_was_asleep(const void *mem, size_t size)
+{
+    const struct ipc_notify_shared *s = (const struct ipc_notify_shared *)mem;
+
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
+        return -EINVAL;
+    return (int)(ck_pr_load_32(&s->word) &
+                 (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_));
 }
 
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
@@ -2407,6 +2457,12 @@ IPC_FORCE_INLINE int ipc_notify_wait_until_(struct ipc_notify *n, int64_t deadli
 typedef int ipc_notify_wait_(struct ipc_notify *n, int64_t deadline, ipc_notify_look_ *look,
                              void *handle, void *argument);
 
+/* What an end of a ring knows of the process at the other end. */
+struct ipc_notify_peer_ {
+    uint64_t seen; /* the process last seen there; 0 once its end was reported */
+    uint64_t left; /* how often that end had been left, when that was last looked at */
+};
+
 /* A wait that also ends when another process holds the other end of a ring. */
 struct ipc_notify_watched_ {
     ipc_notify_look_ *look;
@@ -2424,7 +2480,7 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
     return w->state != 0 || ck_pr_load_64(w->holder) != w->now;
 }
 
-/* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death
+/* At attach: the process at the other end, for `seen` of struct ipc_notify_peer_. A death
  * that is older than this handle is not reported: the process that died has no more to do with it
  * than one that never came. A process that attaches to many rings asks once in 0.1 ms. */
 IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t *holder)
@@ -2450,32 +2506,39 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of
- * the handle, is the process last seen there, 0 once its end was reported. Attach and detach of the
- * other end post this end's bell. Otherwise as `wait`.
+ * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *left counts the
+ * detaches: a process may have come and gone while this end always found messages, or room, and
+ * never looked at the holder. *peer is the handle's. Attach and detach of the other end post this
+ * end's bell. Otherwise as `wait`.
  */
 IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *holder,
-                                                uint64_t *peer_seen, int64_t deadline,
+                                                const uint64_t *left,
+                                                struct ipc_notify_peer_ *peer, int64_t deadline,
                                                 ipc_notify_wait_ *wait, ipc_notify_look_ *look,
                                                 void *handle, void *argument)
 {
     struct ipc_notify_watched_ w = {look, handle, argument, holder, 0, 0};
-    int rc = 0;
+    uint64_t count;
+    int rc = 0, is_gone;
 
     do {
         w.now = ck_pr_load_64(holder);
+        /* Without it this end could find the other one free, and an older count: nobody would tell
+         * it later. Partner: ipc_ring_detach_end_. */
+        ck_pr_fence_load(); /* no twin */
+        count = ck_pr_load_64(left);
         w.state = look(handle, argument);
         if (w.state != 0)
             break;
-        if (w.now == 0 && *peer_seen != 0) {
-            *peer_seen = 0;
+        is_gone = w.now == 0 && (peer->seen != 0 || peer->left != count);
+        peer->seen = w.now != n->reported ? w.now : 0;
+        peer->left = count;
+        if (is_gone)
             return -EPIPE;
-        }
-        *peer_seen = w.now != n->reported ? w.now : 0;
         ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
         rc = wait(n, deadline, ipc_notify_look_or_change_, &w, NULL);
         if (rc == -EOWNERDEAD) {
-            *peer_seen = 0;
+            peer->seen = 0;
             rc = n->peer.alive(n->peer.arg, n->reported) < 0 ? -EPIPE : rc;
         }
         if (rc == 0 && w.state == 0 && ipc_left_(deadline) == 0)
@@ -2490,7 +2553,8 @@ IPC_INLINE int ipc_notify_refuse_bell_(const void *bell, unsigned kind, struct i
     if (me != NULL)
         (void)snprintf(me->why, sizeof me->why,
                        "ring whose bell is of another kind; kind: %u there, %u here",
-                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
+                       (unsigned)((const struct ipc_notify_shared *)bell)->kind,
+                       (unsigned)ipc_notify_kind_in_memory_(kind));
     return -EPROTO;
 }
 
@@ -2509,7 +2573,7 @@ IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigne
 IPC_INLINE int ipc_notify_move_(struct ipc_notify *n, void *bell, struct ipc_peer *me)
 {
     n->at = (struct ipc_notify_shared *)bell;
-    if (ck_pr_load_32(&n->at->kind) != n->kind)
+    if (ck_pr_load_32(&n->at->kind) != ipc_notify_kind_in_memory_(n->kind))
         return ipc_notify_refuse_bell_(bell, n->kind, me);
     ipc_notify_set_lacks_(n);
     return 0;
@@ -2659,7 +2723,7 @@ IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t
     m->msg_iov = io;
     m->msg_iovlen = 1;
     m->msg_control = control->room;
-    m->msg_controllen = CMSG_SPACE(fds * sizeof(int));
+    m->msg_controllen = (socklen_t)CMSG_SPACE(fds * sizeof(int)); /* musl has that type */
 }
 
 IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
@@ -2684,7 +2748,7 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    c->cmsg_len = (socklen_t)CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(c), fds, count * sizeof(int));
     do
         sent = sendmsg(socket, &m, MSG_NOSIGNAL);

@@ -3,7 +3,7 @@
  * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
  * src/ring/record_source.h src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h
  * src/ring/broadcast_seat.h src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h
- * src/ring/call.h src/ring/monitor.h src/ring/typed.h src/ring/typed_slots.h
+ * src/ring/call.h src/ring/monitor.h src/ring/holders.h src/ring/typed.h src/ring/typed_slots.h
  * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
@@ -212,12 +212,12 @@
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
  *       Makes the ring if it is not there. The errors of ipc_shm_make and NAME_init; and -EPROTO
  *       where something else has that name: another kind, capacity, message size, version of the
- *       type or `how`.
+ *       type or `how`. Where another process is making it, waits for that; -EBUSY after a second.
  *   int NAME_END_open(struct NAME_END *, struct ipc_shm *, const char *name)
  *       Attaches to an end of the ring. Waits until the ring is there, as ipc_shm_find does. The
  *       errors of both.
  *   int NAME_END_create(struct NAME_END *, struct ipc_shm *, const char *name, capacity [, how])
- *       NAME_create, then NAME_END_open. Where another process is making the ring, waits for that.
+ *       NAME_create, then NAME_END_open.
  *
  * Messages: lock-free or wait-free, never blocking; the errors stand at ipc_spsc_push and the like
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
@@ -248,6 +248,8 @@
  *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
  *       What the ring in an object is and how full, for a process that takes no end of it, and may
  *       only read. Of any kind.
+ *   int ipc_ring_holders(void *mem, size_t size, uint64_t *from, struct ipc_ring_hold *, unsigned n)
+ *       Which process holds which end, lane, seat and slot of it: the same.
  *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
@@ -263,9 +265,9 @@
  *                      before.
  *         -EPIPE       the other end was detached, or its process has closed the segment. (A
  *                      process that ends without either counts as killed.) These two are
- *                      reported once for each process that was seen at the other end; after that a
- *                      call waits for its successor. Deaths from before this handle was attached
- *                      are not reported.
+ *                      reported once, by the first call that finds no message, or no room: for the
+ *                      processes that were at the other end since this handle was attached, unless
+ *                      another one is there already. After that a call waits for a successor.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
@@ -548,6 +550,9 @@ struct ipc_ring_shared_ {
     uint64_t next_version; /* before init: IPC_RING_NEXT_ + what version is to be, else 0 */
     unsigned char pad[8];
 };
+
+/* The ring's fields end[2] and left[2] are beside each other: from an end to its count. */
+#define IPC_RING_LEFT_ 2
 
 #define IPC_RING_NEXT_ (UINT64_C(0x76657273) << 32) /* "vers" */
 
@@ -855,6 +860,16 @@ IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
     /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
+}
+
+/* Detaches from an end: frees it, and counts in `left` that one has gone. The process at the other
+ * end may have had no look between this one's attach and now, as it always found messages or room:
+ * then the count tells it. */
+IPC_INLINE void ipc_ring_detach_end_(uint64_t *end, uint64_t id)
+{
+    /* Before the end is free, so that whoever finds it free finds the count as well. */
+    (void)ck_pr_faa_64(end + IPC_RING_LEFT_, 1);
+    ipc_ring_leave_end_(end, id);
 }
 
 /* The scans of one process for a holder that it may replace. Begins as zeros. */
@@ -1271,9 +1286,11 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
     struct ipc_ring_shared_ is;
-    /* The holders of the producer's end and of the consumer's, as in core.h. */
+    /* The holders of the producer's end and of the consumer's, and how often each was left, as in
+     * core.h. */
     uint64_t end[2];
-    unsigned char pad1[48];
+    uint64_t left[2];
+    unsigned char pad1[32];
     /* Every position below has been consumed. Written by the consumer alone. */
     uint64_t head;
     unsigned char pad2[120];
@@ -1285,6 +1302,7 @@ struct ipc_spsc_shared {
 };
 
 IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
+IPC_RING_ASSERT_(left, offsetof(struct ipc_spsc_shared, left) == 80)
 IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
 IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
 IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
@@ -1578,7 +1596,7 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self))
-        ipc_ring_leave_end_(&p->ring->end[0], p->id);
+        ipc_ring_detach_end_(&p->ring->end[0], p->id);
     (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
@@ -1587,7 +1605,7 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
     if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
         if (c->head != c->published)
             ipc_spsc_publish_(c);
-        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+        ipc_ring_detach_end_(&c->ring->end[1], c->id);
     }
     (void)ipc_spsc_consumer_disable_(c, -EINVAL);
 }
@@ -2036,7 +2054,8 @@ struct ipc_stream_shared {
     /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
     struct ipc_ring_shared_ is;
     uint64_t end[2]; /* holders of the producer's and the consumer's end, as in core.h */
-    unsigned char pad1[48];
+    uint64_t left[2];
+    unsigned char pad1[32];
     /* The positions of both ends, in elements. */
     uint64_t tail;
     unsigned char pad2[56];
@@ -2051,6 +2070,7 @@ struct ipc_stream_shared {
     /* up to a page, and then capacity elements */
 };
 
+IPC_RING_ASSERT_(stream_left, offsetof(struct ipc_stream_shared, left) == 80)
 IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
 IPC_RING_ASSERT_(stream_head, offsetof(struct ipc_stream_shared, head) == 256)
 IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
@@ -2223,7 +2243,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
     if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
-        ipc_ring_leave_end_(s->holder, s->id);
+        ipc_ring_detach_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }
 
@@ -3785,7 +3805,10 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ck_pr_store_64(&p->lane->tail, p->tail);
-        ipc_ring_leave_end_(p->holder, p->id);
+        if (p->holder == &p->ring->end[0])
+            ipc_ring_detach_end_(p->holder, p->id);
+        else /* one of several: its term in the lane says so */
+            ipc_ring_leave_end_(p->holder, p->id);
     }
     (void)ipc_record_producer_disable_(p, -EINVAL);
 }
@@ -3795,7 +3818,7 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
     if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
         if (c->head != c->published)
             ipc_record_publish_(c);
-        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+        ipc_ring_detach_end_(&c->ring->end[1], c->id);
     }
     (void)ipc_record_consumer_disable_(c, -EINVAL);
 }
@@ -4873,7 +4896,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
-        ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
+        ipc_ring_detach_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 
@@ -5645,7 +5668,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
-        ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
+        ipc_ring_detach_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 
@@ -6097,7 +6120,8 @@ struct ipc_mpmc_shared {
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
     uint64_t end[2];  /* of an end for one process at a time: its holder, as in ipc_spsc_shared */
-    unsigned char pad1[24];
+    uint64_t left[2];
+    unsigned char pad1[8];
     /* Hints, stored by anyone: about where the next claim and the next message are. */
     uint64_t tail;
     unsigned char pad2[120];
@@ -6108,6 +6132,8 @@ struct ipc_mpmc_shared {
     /* the seats, in whole lines; then capacity slots of ipc_ring_line_stride_(bytes) each */
 };
 
+IPC_RING_ASSERT_(mpmc_left,
+                 offsetof(struct ipc_mpmc_shared, left) == offsetof(struct ipc_mpmc_shared, end) + 16)
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
@@ -7285,7 +7311,7 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
     if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
-            ipc_ring_leave_end_(m->end, m->id);
+            ipc_ring_detach_end_(m->end, m->id);
     }
     memset(m, 0, sizeof *m);
     ipc_ring_begin_self_(&m->self, NULL, NULL);
@@ -8464,13 +8490,28 @@ struct ipc_ring_status {
     uint64_t capacity;     /* messages; of records, for each producer; of calls: slots */
     uint32_t how;          /* as it was made; of a stream its own; of calls bytes of a reply */
     uint32_t version;      /* of the message type, where one was given; else 0 */
-    uint64_t sent;         /* messages since the ring was made; MPMC: about. 0 of calls */
+    uint64_t sent;         /* messages since the ring was made; MPMC: about. Calls: modulo 2^23 */
     uint64_t size;         /* of these, how many the consumer, or the slowest reader, has not
-                              published as taken. Lossy: 0. 0 of calls */
+                              published as taken. Lossy: 0. Calls: those under way */
     uint64_t producer;     /* the id of the process that holds an end that only one can hold, for */
     uint64_t consumer;     /* struct ipc_peer's alive; ~0: one without an ipc_peer; 0: none */
     unsigned readers;      /* of a lossless broadcast, as ipc_broadcast_was_readers */
     uint64_t slowest;      /* which of them is furthest behind, as ipc_broadcast_was_slowest */
+    struct ipc_mpmc_losses losses; /* MPMC: what killed processes have cost */
+    /* Where in the memory two bells are, for ipc_notify_was_asleep. Consumers, readers and servers
+     * sleep on the first; producers, and callers that wait for a slot, on the second. */
+    size_t bell[2];
+};
+
+/* A ring that is looked at, and what was checked of it: that is not read from the memory again. */
+struct ipc_monitor_ {
+    void *mem;
+    size_t size;
+    uint64_t magic;
+    struct ipc_ring_status s;
+    struct ipc_broadcast_parts_ parts; /* of broadcasts */
+    unsigned seats;                    /* MPMC: for handles; records: lanes */
+    uint64_t used;                     /* calls: slots that have had a caller */
 };
 
 /* How many positions are from head to tail: 0 to `most`, whatever the memory says. */
@@ -8481,50 +8522,98 @@ IPC_INLINE uint64_t ipc_monitor_between_(uint64_t head, uint64_t tail, uint64_t 
     return size < 0 ? 0 : (uint64_t)size < most ? (uint64_t)size : most;
 }
 
-IPC_INLINE int ipc_monitor_spsc_(void *mem, size_t size, struct ipc_ring_status *s)
+/* The bells and ends that rings have at the same places as those of SPSC. */
+IPC_INLINE void ipc_monitor_ends_(struct ipc_monitor_ *m, const struct ipc_spsc_shared *r)
 {
-    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    m->s.producer = ck_pr_load_64(&r->end[0]);
+    m->s.consumer = ck_pr_load_64(&r->end[1]);
+    m->s.bell[0] = offsetof(struct ipc_spsc_shared, data_bell);
+    m->s.bell[1] = offsetof(struct ipc_spsc_shared, space_bell);
+}
+
+IPC_INLINE int ipc_monitor_spsc_(struct ipc_monitor_ *m)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)m->mem;
+    struct ipc_ring_status *s = &m->s;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_((size_t)s->bytes);
-    int rc = ipc_ring_check_reader_(mem, size, &kind, (size_t)s->bytes, NULL, &s->capacity);
+    int rc = ipc_ring_check_reader_(r, m->size, &kind, (size_t)s->bytes, NULL, &s->capacity);
 
     if (rc != 0)
         return rc;
     s->kind = "SPSC";
-    s->producer = ck_pr_load_64(&r->end[0]);
-    s->consumer = ck_pr_load_64(&r->end[1]);
+    ipc_monitor_ends_(m, r);
     s->sent = ck_pr_load_64(&r->head);
     s->size = ipc_spsc_count_full_((unsigned char *)(r + 1), s->capacity - 1, s->sent, kind.stride);
     s->sent += s->size;
     return 0;
 }
 
-IPC_INLINE int ipc_monitor_mpmc_(void *mem, size_t size, struct ipc_ring_status *s)
+/* Where one end of an MPMC ring is: hints lag, so goes on from that over what is done with. */
+IPC_INLINE uint64_t ipc_monitor_position_(const struct ipc_monitor_ *m, const struct ipc_mpmc *look,
+                                          uint64_t hint, int producer)
 {
-    struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)mem;
-    struct ipc_ring_kind_ kind = ipc_mpmc_kind_((size_t)s->bytes, IPC_MPMC_HANDLES(1));
-    int rc = ipc_ring_check_reader_(mem, size, &kind, (size_t)s->bytes, NULL, &s->capacity);
+    size_t stride = ipc_ring_line_stride_((size_t)m->s.bytes);
+    uint64_t p, word;
 
+    for (p = hint; p - hint < m->s.capacity; p += ipc_mpmc_positions_of_(word)) {
+        enum ipc_mpmc_verdict_ verdict;
+
+        word = ck_pr_load_64(ipc_mpmc_word_(look, p, stride));
+        verdict = producer ? ipc_mpmc_judge_for_producer_(look, p, word)
+                           : ipc_mpmc_judge_for_consumer_(look, p, word);
+        if (verdict != IPC_MPMC_DONE_)
+            break;
+    }
+    return p;
+}
+
+IPC_INLINE int ipc_monitor_mpmc_(struct ipc_monitor_ *m)
+{
+    struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)m->mem;
+    struct ipc_ring_status *s = &m->s;
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_((size_t)s->bytes, IPC_MPMC_HANDLES(1));
+    struct ipc_mpmc look; /* as far as the words of slots are judged by it */
+    int rc = ipc_ring_check_reader_(r, m->size, &kind, (size_t)s->bytes, NULL, &s->capacity);
+
+    if (rc == 0) /* 0 of a `how` that is none */
+        rc = ipc_ring_check_size_(NULL, m->size,
+                                  ipc_mpmc_footprint((size_t)s->bytes, s->capacity, s->how), s->how);
     if (rc != 0)
         return rc;
     s->kind = "MPMC";
+    m->seats = ipc_ring_seats_of_(s->how, IPC_MPMC_SEATS);
     s->producer = ck_pr_load_64(&r->end[0]);
     s->consumer = ck_pr_load_64(&r->end[1]);
-    s->sent = ck_pr_load_64(&r->tail);
-    s->size = ipc_monitor_between_(ck_pr_load_64(&r->head), s->sent, s->capacity);
+    s->bell[0] = offsetof(struct ipc_mpmc_shared, data_bell);
+    s->bell[1] = offsetof(struct ipc_mpmc_shared, space_bell);
+    s->losses.aborted = ck_pr_load_64(&r->aborted);
+    s->losses.lost = ck_pr_load_64(&r->lost);
+    s->losses.again = ck_pr_load_64(&r->again);
+    memset(&look, 0, sizeof look);
+    look.slots = (unsigned char *)m->mem + ipc_mpmc_kind_((size_t)s->bytes, s->how).header;
+    look.mask = s->capacity - 1;
+    while (UINT64_C(1) << look.shift < s->capacity)
+        look.shift++;
+    s->size = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->head), 0);
+    s->sent = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->tail), 1);
+    s->size = ipc_monitor_between_(s->size, s->sent, s->capacity);
     return 0;
 }
 
-IPC_INLINE int ipc_monitor_stream_(void *mem, size_t size, struct ipc_ring_status *s)
+IPC_INLINE int ipc_monitor_stream_(struct ipc_monitor_ *m)
 {
-    struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
+    struct ipc_stream_shared *r = (struct ipc_stream_shared *)m->mem;
+    struct ipc_ring_status *s = &m->s;
     struct ipc_ring_kind_ kind = ipc_stream_kind_((size_t)s->bytes);
-    int rc = ipc_ring_check_reader_(mem, size, &kind, (size_t)s->bytes, NULL, &s->capacity);
+    int rc = ipc_ring_check_reader_(r, m->size, &kind, (size_t)s->bytes, NULL, &s->capacity);
 
     if (rc != 0)
         return rc;
     s->kind = "stream";
     s->producer = ck_pr_load_64(&r->end[0]);
     s->consumer = ck_pr_load_64(&r->end[1]);
+    s->bell[0] = offsetof(struct ipc_stream_shared, data_bell);
+    s->bell[1] = offsetof(struct ipc_stream_shared, space_bell);
     s->size = ck_pr_load_64(&r->head);
     /* Without it the tail could be older than the head, and the size below 0. Partner: the release
      * fence of a producer, and that of the consumer which has seen its elements. */
@@ -8535,89 +8624,163 @@ IPC_INLINE int ipc_monitor_stream_(void *mem, size_t size, struct ipc_ring_statu
 }
 
 /* What the readers of a lossless broadcast have before them, whose tail is s->sent. */
-IPC_INLINE void ipc_monitor_readers_(const struct ipc_broadcast_seats_ *seats,
-                                     struct ipc_ring_status *s)
+IPC_INLINE void ipc_monitor_readers_(struct ipc_monitor_ *m)
 {
-    struct ipc_broadcast_readers_ readers = ipc_broadcast_list_readers_(seats, NULL, s->sent);
+    struct ipc_broadcast_readers_ readers =
+        ipc_broadcast_list_readers_(&m->parts.seats, NULL, m->s.sent);
 
-    s->readers = ipc_broadcast_count_readers_(&readers);
-    s->size = ipc_broadcast_find_most_behind_(&readers, s->sent, s->capacity, &s->slowest);
+    if (m->parts.how != IPC_BROADCAST_LOSSLESS)
+        return;
+    m->s.readers = ipc_broadcast_count_readers_(&readers);
+    m->s.size =
+        ipc_broadcast_find_most_behind_(&readers, m->s.sent, m->s.capacity, &m->s.slowest);
 }
 
-IPC_INLINE int ipc_monitor_broadcast_(void *mem, size_t size, struct ipc_ring_status *s)
+IPC_INLINE int ipc_monitor_broadcast_(struct ipc_monitor_ *m)
 {
-    struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
-    struct ipc_ring_kind_ kind =
-        ipc_broadcast_kind_((size_t)s->bytes, IPC_BROADCAST_READERS(1));
-    struct ipc_broadcast_parts_ parts;
-    int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, (size_t)s->bytes, NULL, 1, &parts);
+    struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)m->mem;
+    struct ipc_ring_status *s = &m->s;
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_((size_t)s->bytes, IPC_BROADCAST_READERS(1));
+    int rc = ipc_broadcast_check_(r, m->size, kind, sizeof *r, (size_t)s->bytes, NULL, 1,
+                                  &m->parts);
 
     if (rc != 0)
         return rc;
     s->kind = "broadcast";
-    s->capacity = parts.capacity;
-    s->producer = ck_pr_load_64(&r->s.end[0]);
+    s->capacity = m->parts.capacity;
+    ipc_monitor_ends_(m, &r->s);
+    s->consumer = 0;
     s->sent = ck_pr_load_64(&r->s.head);
-    s->sent += ipc_spsc_count_full_(parts.slots, s->capacity - 1, s->sent, kind.stride);
-    if (parts.how == IPC_BROADCAST_LOSSLESS)
-        ipc_monitor_readers_(&parts.seats, s);
+    s->sent += ipc_spsc_count_full_(m->parts.slots, s->capacity - 1, s->sent, kind.stride);
+    ipc_monitor_readers_(m);
     return 0;
 }
 
-IPC_INLINE int ipc_monitor_record_broadcast_(void *mem, size_t size, struct ipc_ring_status *s)
+IPC_INLINE int ipc_monitor_record_broadcast_(struct ipc_monitor_ *m)
 {
-    struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
+    struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)m->mem;
+    struct ipc_ring_status *s = &m->s;
     struct ipc_record_broadcast_mark_ mark;
-    struct ipc_broadcast_parts_ parts;
     uint64_t marks, count = 0;
-    int rc = ipc_record_broadcast_check_(mem, size, NULL, 1, &parts);
+    int rc = ipc_record_broadcast_check_(r, m->size, NULL, 1, &m->parts);
 
     mark.tail = 0;
-    if (rc == 0 && parts.how == IPC_BROADCAST_LOSSY)
+    if (rc == 0 && m->parts.how == IPC_BROADCAST_LOSSY)
         rc = ipc_record_broadcast_read_mark_(r, &mark, &marks);
     if (rc != 0)
         return rc;
     s->kind = "record broadcast";
-    s->capacity = parts.capacity;
-    s->producer = ck_pr_load_64(&r->c.s.end[0]);
-    s->sent = parts.how == IPC_BROADCAST_LOSSY ? mark.tail : ck_pr_load_64(&r->c.s.head);
+    s->capacity = m->parts.capacity;
+    ipc_monitor_ends_(m, &r->c.s);
+    s->consumer = 0;
+    s->sent = m->parts.how == IPC_BROADCAST_LOSSY ? mark.tail : ck_pr_load_64(&r->c.s.head);
     /* What is not whole was overwritten meanwhile: the walk ends there. */
-    (void)ipc_record_walk_to_end_(parts.slots, s->capacity - 1, &s->sent, &count);
-    if (parts.how == IPC_BROADCAST_LOSSLESS)
-        ipc_monitor_readers_(&parts.seats, s);
+    (void)ipc_record_walk_to_end_(m->parts.slots, s->capacity - 1, &s->sent, &count);
+    ipc_monitor_readers_(m);
     return 0;
 }
 
-IPC_INLINE int ipc_monitor_records_(void *mem, size_t size, struct ipc_ring_status *s)
+/* How many bytes of records a lane has, from *head on, which the consumer has published. */
+IPC_INLINE uint64_t ipc_monitor_lane_(const struct ipc_monitor_ *m, unsigned lane, uint64_t *head)
 {
-    struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t count = 0;
-    unsigned producers = 0, i;
-    int rc = ipc_record_check_(mem, size, NULL, &s->capacity, &producers);
+    struct ipc_record_shared *r = (struct ipc_record_shared *)m->mem;
+    uint64_t count = 0, tail = *head = ck_pr_load_64(ipc_record_head_(r, m->seats, lane));
+
+    /* Without it the records could be older than the head. Partner: the fence in
+     * ipc_record_publish_. */
+    ck_pr_fence_load(); /* no twin */
+    (void)ipc_record_walk_to_end_(ipc_record_data_(r, m->seats, lane, m->s.capacity - 1),
+                                  m->s.capacity - 1, &tail, &count);
+    return tail - *head;
+}
+
+IPC_INLINE int ipc_monitor_records_(struct ipc_monitor_ *m)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)m->mem;
+    unsigned i;
+    int rc = ipc_record_check_(r, m->size, NULL, &m->s.capacity, &m->seats);
 
     if (rc != 0)
         return rc;
-    s->kind = "records";
-    s->producer = producers == 1 ? ck_pr_load_64(&r->s.end[0]) : 0;
-    s->consumer = ck_pr_load_64(&r->s.end[1]);
-    for (i = 0; i < producers; i++) {
-        uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, i)), tail = head;
+    m->s.kind = "records";
+    ipc_monitor_ends_(m, &r->s);
+    m->s.producer = m->seats == 1 ? m->s.producer : 0;
+    for (i = 0; i < m->seats; i++) {
+        uint64_t head, bytes = ipc_monitor_lane_(m, i, &head);
 
-        /* Without it the records could be older than the head. Partner: the fence in
-         * ipc_record_publish_. */
-        ck_pr_fence_load(); /* no twin */
-        (void)ipc_record_walk_to_end_(ipc_record_data_(r, producers, i, s->capacity - 1),
-                                      s->capacity - 1, &tail, &count);
-        s->size += tail - head;
-        s->sent += tail;
+        m->s.size += bytes;
+        m->s.sent += head + bytes;
     }
     return 0;
 }
 
-IPC_INLINE int ipc_monitor_calls_(void *mem, size_t size, struct ipc_ring_status *s)
+/* The slot of a call, and its word. */
+IPC_INLINE unsigned char *ipc_monitor_call_(const struct ipc_monitor_ *m, uint64_t i, uint64_t *word)
 {
+    size_t stride = ipc_call_stride_((size_t)m->s.bytes, m->s.how);
+    unsigned char *slot = (unsigned char *)m->mem + sizeof(struct ipc_call_shared) + i * stride;
+
+    *word = ck_pr_load_64(ipc_ring_sequence_(slot, stride));
+    return slot;
+}
+
+IPC_INLINE int ipc_monitor_calls_(struct ipc_monitor_ *m)
+{
+    struct ipc_call_shared *r = (struct ipc_call_shared *)m->mem;
+    struct ipc_ring_status *s = &m->s;
+    uint64_t word, i;
+    int rc = ipc_call_check_(r, m->size, (size_t)s->bytes, s->how, NULL, &s->capacity);
+
+    if (rc != 0)
+        return rc;
     s->kind = "calls";
-    return ipc_call_check_(mem, size, (size_t)s->bytes, s->how, NULL, &s->capacity);
+    s->bell[0] = offsetof(struct ipc_call_shared, server_bell);
+    s->bell[1] = offsetof(struct ipc_call_shared, slot_bell);
+    m->used = ck_pr_load_64(&r->used);
+    m->used = m->used < s->capacity ? m->used : s->capacity;
+    for (i = 0; i < m->used; i++) {
+        (void)ipc_monitor_call_(m, i, &word);
+        s->sent += word / IPC_CALL_NUMBER_;
+        s->size += ipc_call_state_(word) == IPC_CALL_ASKED_ ||
+                   ipc_call_state_(word) == IPC_CALL_TAKEN_;
+    }
+    s->sent %= UINT64_MAX / IPC_CALL_NUMBER_ + 1;
+    return 0;
+}
+
+/* As ipc_ring_inspect, into m->s; and what else was checked. */
+IPC_INLINE int ipc_monitor_look_(struct ipc_monitor_ *m, void *mem, size_t size)
+{
+    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+
+    memset(m, 0, sizeof *m);
+    if (!ipc_ring_aligned_(mem) || size < sizeof *r)
+        return -EINVAL;
+    m->mem = mem;
+    m->size = size;
+    m->s.bytes = ck_pr_load_64(&r->bytes);
+    m->s.how = ck_pr_load_32(&r->how);
+    m->s.version = ck_pr_load_32(&r->version);
+    m->magic = ck_pr_load_64(&r->magic);
+    switch (m->magic) {
+    case IPC_SPSC_MAGIC:
+        return ipc_monitor_spsc_(m);
+    case IPC_MPMC_MAGIC:
+        return ipc_monitor_mpmc_(m);
+    case IPC_BROADCAST_MAGIC:
+        return ipc_monitor_broadcast_(m);
+    case IPC_RECORD_BROADCAST_MAGIC:
+        return ipc_monitor_record_broadcast_(m);
+    case IPC_RECORD_MAGIC:
+        return ipc_monitor_records_(m);
+    case IPC_STREAM_MAGIC:
+        return ipc_monitor_stream_(m);
+    case IPC_CALL_MAGIC:
+        return ipc_monitor_calls_(m);
+    case 0:
+        return -EAGAIN;
+    }
+    return -EPROTO;
 }
 
 /*
@@ -8625,8 +8788,9 @@ IPC_INLINE int ipc_monitor_calls_(void *mem, size_t size, struct ipc_ring_status
  * which may have the memory without write access. Stores nothing there. Each number was so at some
  * moment during the call; while processes use the ring they may be of different moments. Not for
  * the path of a message: it touches lines that others write, and walks over all records that are
- * there. Wait-free for a given capacity. Any process, any thread; peers that are stopped or killed
- * do not matter. In a segment, ipc_shm_list gives mem and size of each object.
+ * there, and over all slots of callers. Wait-free for a given capacity. Any process, any thread;
+ * peers that are stopped or killed do not matter. In a segment, ipc_shm_list gives mem and size of
+ * each object.
  *
  *   0
  *   -EINVAL  mem is not 64-byte aligned, or too small for any ring
@@ -8636,33 +8800,285 @@ IPC_INLINE int ipc_monitor_calls_(void *mem, size_t size, struct ipc_ring_status
  */
 IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *s)
 {
-    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+    struct ipc_monitor_ m;
+    int rc = ipc_monitor_look_(&m, mem, size);
 
-    memset(s, 0, sizeof *s);
-    if (!ipc_ring_aligned_(mem) || size < sizeof *r)
-        return -EINVAL;
-    s->bytes = ck_pr_load_64(&r->bytes);
-    s->how = ck_pr_load_32(&r->how);
-    s->version = ck_pr_load_32(&r->version);
-    switch (ck_pr_load_64(&r->magic)) {
-    case IPC_SPSC_MAGIC:
-        return ipc_monitor_spsc_(mem, size, s);
-    case IPC_MPMC_MAGIC:
-        return ipc_monitor_mpmc_(mem, size, s);
-    case IPC_BROADCAST_MAGIC:
-        return ipc_monitor_broadcast_(mem, size, s);
-    case IPC_RECORD_BROADCAST_MAGIC:
-        return ipc_monitor_record_broadcast_(mem, size, s);
-    case IPC_RECORD_MAGIC:
-        return ipc_monitor_records_(mem, size, s);
-    case IPC_STREAM_MAGIC:
-        return ipc_monitor_stream_(mem, size, s);
-    case IPC_CALL_MAGIC:
-        return ipc_monitor_calls_(mem, size, s);
-    case 0:
-        return -EAGAIN;
+    *s = m.s;
+    return rc;
+}
+
+#endif
+
+/* >>holders  src/ring/holders.h */
+/* Monitoring: which process holds what of a ring, for a process that takes no end of it. */
+#ifndef IPC_SRC_RING_HOLDERS_H
+#define IPC_SRC_RING_HOLDERS_H 1
+
+/* ------------------------------------------------------------------ holders */
+
+/* What a process can hold. What the producer of a ring with one at an end has claimed, and its
+ * consumer has peeked, is in their own memory: only the holders of such ends are known. Readers of
+ * a lossy broadcast store nothing, and are not known at all. */
+enum ipc_ring_held {
+    IPC_HOLDS_PRODUCER,     /* the end of the only producer, or the writer */
+    IPC_HOLDS_CONSUMER,     /* the end of the only consumer */
+    IPC_HOLDS_LANE,         /* records: the lane of one of several producers */
+    IPC_HOLDS_READER,       /* a lossless broadcast: the seat of a reader */
+    IPC_HOLDS_HANDLE,       /* MPMC: the seat of an attached handle, of either end */
+    IPC_HOLDS_SERVER,       /* calls: the seat of a server */
+    IPC_HOLDS_CALLER,       /* calls: the slot of a caller, which has no request under way */
+    IPC_HOLDS_REQUEST,      /* calls: the same, with a request that was not answered yet */
+    IPC_HOLDS_CALL,         /* calls: a server has taken the request of a slot */
+    IPC_HOLDS_WRITING,      /* MPMC, lossy broadcasts: slots that a message is written to */
+    IPC_HOLDS_READING,      /* MPMC: slots whose messages were peeked */
+    IPC_HOLDS_LATE_WRITING, /* MPMC: the same two, of a holder that others have passed over, */
+    IPC_HOLDS_LATE_READING, /*       as it has not moved */
+    IPC_HOLDS_KINDS
+};
+
+/* One thing that a process holds. */
+struct ipc_ring_hold {
+    uint64_t id; /* the process, for struct ipc_peer's alive; ~0: one without an ipc_peer; 0: a
+                    handle that was detached, whose seat may have another holder now */
+    enum ipc_ring_held what;
+    uint64_t place;  /* which lane, seat or slot, from 0 on; of an end 0 */
+    uint64_t count;  /* of slots: how many, in a row; else 1 */
+    uint64_t behind; /* a lane: bytes that the consumer has not published as taken. A reader: messages
+                        that it has before it. Slots: how many messages were sent since, but 0 where
+                        others have passed over the holder */
+    uint64_t mark;   /* another one for another hold of the same place, with great likelihood */
+    size_t bell;     /* a caller's: where in the memory its bell is; else 0 */
+};
+
+#define IPC_RING_LOOKS_ 65536u /* places that one call looks at */
+
+/* An end, lane or seat: is it held? */
+IPC_INLINE int ipc_holders_end_(struct ipc_ring_hold *h, enum ipc_ring_held what, uint64_t id)
+{
+    h->what = what;
+    h->id = h->mark = id;
+    return id != 0;
+}
+
+/* The two ends, and with lanes: those of several producers behind them. */
+IPC_INLINE int ipc_holders_ends_(const struct ipc_monitor_ *m, uint64_t place,
+                                 struct ipc_ring_hold *h)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)m->mem;
+    uint64_t head;
+
+    if (place == 0)
+        return ipc_holders_end_(h, IPC_HOLDS_PRODUCER, m->s.producer);
+    if (place == 1)
+        return ipc_holders_end_(h, IPC_HOLDS_CONSUMER, m->s.consumer);
+    h->place = place - 2;
+    if (!ipc_holders_end_(h, IPC_HOLDS_LANE,
+                          ck_pr_load_64(ipc_record_holder_(r, m->seats, (unsigned)h->place))))
+        return 0;
+    h->behind = ipc_monitor_lane_(m, (unsigned)h->place, &head);
+    return 1;
+}
+
+/* A writer, the slot that it is writing, and the seats of readers. */
+IPC_INLINE int ipc_holders_broadcast_(const struct ipc_monitor_ *m, uint64_t place,
+                                      struct ipc_ring_hold *h)
+{
+    const struct ipc_broadcast_seats_ *seats = &m->parts.seats;
+    uint64_t at = m->s.sent, head, word;
+    size_t stride;
+
+    if (place == 0)
+        return ipc_holders_end_(h, IPC_HOLDS_PRODUCER, m->s.producer);
+    if (place == 1 && (m->magic != IPC_BROADCAST_MAGIC || m->parts.how != IPC_BROADCAST_LOSSY))
+        return 0;
+    if (place == 1) {
+        stride = ipc_ring_stride_((size_t)m->s.bytes);
+        word = ck_pr_load_64(ipc_ring_sequence_(
+            ipc_ring_slot_(m->parts.slots, m->s.capacity - 1, at, stride), stride));
+        (void)ipc_holders_end_(h, IPC_HOLDS_WRITING, m->s.producer);
+        h->place = at & (m->s.capacity - 1);
+        h->mark = word;
+        return word == (IPC_BROADCAST_BUSY_ | (at + 1));
     }
-    return -EPROTO;
+    h->place = place - 2;
+    head = ipc_broadcast_find_position_(seats, (unsigned)h->place, &word);
+    if (!ipc_holders_end_(h, IPC_HOLDS_READER, word))
+        return 0;
+    h->behind = head < IPC_BROADCAST_NOWHERE_
+                    ? ipc_monitor_between_(head, m->s.sent, m->s.capacity)
+                    : 0;
+    return 1;
+}
+
+/* The slots that the word of an MPMC ring's slot says are held. */
+IPC_INLINE int ipc_holders_slot_(const struct ipc_monitor_ *m, uint64_t slot,
+                                 struct ipc_ring_hold *h)
+{
+    const struct ipc_mpmc_shared *r = (const struct ipc_mpmc_shared *)m->mem;
+    const struct ipc_ring_seat_ *seats = (const struct ipc_ring_seat_ *)(r + 1), *seat;
+    size_t stride = ipc_ring_line_stride_((size_t)m->s.bytes);
+    size_t header = ipc_mpmc_kind_((size_t)m->s.bytes, m->s.how).header;
+    unsigned char *slots = (unsigned char *)m->mem + header;
+    uint64_t word = ck_pr_load_64(ipc_ring_sequence_(slots + slot * stride, stride)), named;
+    int64_t laps; /* as in ipc_mpmc_position_of_ */
+
+    h->place = slot;
+    h->count = ipc_mpmc_run_length_(word);
+    h->mark = word;
+    switch (ipc_mpmc_state_(word)) {
+    case IPC_MPMC_WRITING_:
+        h->what = IPC_HOLDS_WRITING;
+        break;
+    case IPC_MPMC_READING_:
+        h->what = IPC_HOLDS_READING;
+        break;
+    case IPC_MPMC_LATE_WRITER_:
+        h->what = IPC_HOLDS_LATE_WRITING;
+        break;
+    case IPC_MPMC_LATE_READER_:
+        h->what = IPC_HOLDS_LATE_READING;
+        break;
+    default:
+        return 0;
+    }
+    if (h->what >= IPC_HOLDS_LATE_WRITING) {
+        h->mark = word % IPC_MPMC_LAP_; /* each lap stamps its number on the word */
+    } else {
+        laps = (int64_t)(m->s.sent / m->s.capacity * IPC_MPMC_LAP_ - (word & ~(IPC_MPMC_LAP_ - 1))) /
+               (int64_t)IPC_MPMC_LAP_;
+        h->behind = ipc_monitor_between_(
+            slot + h->count, m->s.sent % m->s.capacity + (uint64_t)laps * m->s.capacity,
+            2 * m->s.capacity);
+    }
+    named = word / IPC_MPMC_NAME_ % IPC_RING_SEATS_MAX;
+    seat = &seats[named < m->seats ? named : 0];
+    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. */
+    ck_pr_fence_load(); /* no twin */
+    h->id = ck_pr_load_64(&seat->named);
+    if (named >= m->seats || ck_pr_load_64(&seat->generation) % 256 !=
+                                 word / IPC_MPMC_NAME_ / IPC_RING_SEATS_MAX % 256)
+        h->id = 0;
+    return 1;
+}
+
+/* Ends that only one can hold, seats of handles, slots. */
+IPC_INLINE int ipc_holders_mpmc_(const struct ipc_monitor_ *m, uint64_t place,
+                                 struct ipc_ring_hold *h)
+{
+    const struct ipc_mpmc_shared *r = (const struct ipc_mpmc_shared *)m->mem;
+    const struct ipc_ring_seat_ *seats = (const struct ipc_ring_seat_ *)(r + 1);
+
+    if (place < 2)
+        return ipc_holders_ends_(m, place, h);
+    if (place - 2 >= m->seats)
+        return ipc_holders_slot_(m, place - 2 - m->seats, h);
+    h->place = place - 2;
+    if (!ipc_holders_end_(h, IPC_HOLDS_HANDLE, ck_pr_load_64(&seats[h->place].id)))
+        return 0;
+    h->mark = ck_pr_load_64(&seats[h->place].generation);
+    return 1;
+}
+
+/* Seats of servers; for each slot its caller, and the server that has it. */
+IPC_INLINE int ipc_holders_calls_(const struct ipc_monitor_ *m, uint64_t place,
+                                  struct ipc_ring_hold *h)
+{
+    const struct ipc_call_shared *r = (const struct ipc_call_shared *)m->mem;
+    const struct ipc_ring_seat_ *seat;
+    unsigned char *slot;
+    unsigned state;
+    uint64_t word;
+    int held;
+
+    h->place = place;
+    if (place < IPC_CALL_SERVERS)
+        return ipc_holders_end_(h, IPC_HOLDS_SERVER, ck_pr_load_64(&r->seat[place].id));
+    h->place = (place - IPC_CALL_SERVERS) / 2;
+    slot = ipc_monitor_call_(m, h->place, &word);
+    state = ipc_call_state_(word);
+    if (place % 2 == 0) {
+        held = ipc_holders_end_(h, IPC_HOLDS_CALLER, ck_pr_load_64(ipc_call_caller_(slot)));
+        if (state == IPC_CALL_ASKED_ || state == IPC_CALL_TAKEN_) {
+            h->what = IPC_HOLDS_REQUEST;
+            h->mark = word / IPC_CALL_NUMBER_;
+        }
+        h->bell = (size_t)(slot - (unsigned char *)m->mem) + offsetof(struct ipc_call_slot_, bell);
+        return held;
+    }
+    seat = &r->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
+    /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. */
+    ck_pr_fence_load(); /* no twin */
+    (void)ipc_holders_end_(h, IPC_HOLDS_CALL, ck_pr_load_64(&seat->named));
+    if ((uint32_t)ck_pr_load_64(&seat->generation) !=
+        (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS))
+        h->id = 0;
+    h->mark = word & ~IPC_CALL_STATE_;
+    return state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_;
+}
+
+/* How many places the ring has that can be held. */
+IPC_INLINE uint64_t ipc_holders_places_(const struct ipc_monitor_ *m)
+{
+    switch (m->magic) {
+    case IPC_MPMC_MAGIC:
+        return 2 + m->seats + m->s.capacity;
+    case IPC_BROADCAST_MAGIC:
+    case IPC_RECORD_BROADCAST_MAGIC:
+        return 2 + (m->parts.how == IPC_BROADCAST_LOSSLESS
+                        ? ipc_broadcast_seats_used_(&m->parts.seats)
+                        : 0);
+    case IPC_RECORD_MAGIC:
+        return 2 + (m->seats > 1 ? m->seats : 0);
+    case IPC_CALL_MAGIC:
+        return IPC_CALL_SERVERS + 2 * m->used;
+    default:
+        return 2;
+    }
+}
+
+IPC_INLINE int ipc_holders_at_(const struct ipc_monitor_ *m, uint64_t place,
+                               struct ipc_ring_hold *h)
+{
+    memset(h, 0, sizeof *h);
+    h->count = 1;
+    switch (m->magic) {
+    case IPC_MPMC_MAGIC:
+        return ipc_holders_mpmc_(m, place, h);
+    case IPC_BROADCAST_MAGIC:
+    case IPC_RECORD_BROADCAST_MAGIC:
+        return ipc_holders_broadcast_(m, place, h);
+    case IPC_CALL_MAGIC:
+        return ipc_holders_calls_(m, place, h);
+    default:
+        return ipc_holders_ends_(m, place, h);
+    }
+}
+
+/*
+ * Says which process holds what of the ring in mem[0..size): fills in up to n of `holds`. *from is
+ * where to begin: 0 at first, then as the last call left it; UINT64_MAX: there is no more. One call
+ * looks at 65,536 places at most, and so may find none before the end. For a monitor, and with the
+ * same cost and safety, as ipc_ring_inspect. The memory does not say since when a hold lasts, but a
+ * monitor that looks again, and finds the same `what`, `place`, `mark` and `id`, has seen it last.
+ *
+ *   >= 0     how many were filled in
+ *   -EINVAL, -EAGAIN, -EPROTO, -EBADMSG  as of ipc_ring_inspect
+ */
+IPC_INLINE int ipc_ring_holders(void *mem, size_t size, uint64_t *from, struct ipc_ring_hold *holds,
+                                unsigned n)
+{
+    struct ipc_monitor_ m;
+    uint64_t place = *from, places, looks;
+    unsigned found = 0;
+    int rc = ipc_monitor_look_(&m, mem, size);
+
+    if (rc != 0)
+        return rc;
+    places = ipc_holders_places_(&m);
+    for (looks = 0; place < places && found < n && looks < IPC_RING_LOOKS_; place++, looks++)
+        found += (unsigned)ipc_holders_at_(&m, place, &holds[found]);
+    *from = place < places ? place : UINT64_MAX;
+    return (int)found;
 }
 
 #endif
@@ -8754,7 +9170,7 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
  */
 #define IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, H, ATTACH_BELLS, ...)                               \
         struct ipc_notify data, space;                                                             \
-        uint64_t peer_seen;                                                                        \
+        struct ipc_notify_peer_ peer;                                                              \
         uint64_t woken_for;
 #define IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, H, ATTACH_BELLS, ...)                               \
     IPC_INLINE int NAME##_##END##_attach_bells_(struct NAME##_##END *h, struct ipc_peer *me)       \
@@ -8808,8 +9224,9 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         if (h->H.ring == NULL)                                                                     \
             return h->H.error;                                                                     \
         return ipc_notify_wait_with_peer_(                                                         \
-            &h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END], &h->peer_seen, deadline,\
-            ipc_notify_wait_until_, NAME##_##END##_look_, h, argument);                            \
+            &h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END],                        \
+            &h->H.ring->left[IPC_RING_OTHER_##END], &h->peer, deadline, ipc_notify_wait_until_,    \
+            NAME##_##END##_look_, h, argument);                                                    \
     }
 #define IPC_RING_END_(NAME, K, END, H, ANYONE, FIRST, ...)                                         \
     IPC_RING_HANDLE_(NAME, K, END, H, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)      \
@@ -8829,8 +9246,9 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         return h->H.error = rc;                                                                    \
     }                                                                                              \
     h->IPC_RING_OURS_##END.looks_each_second = 1;                                                  \
-    h->peer_seen =                                                                                 \
+    h->peer.seen =                                                                                 \
         ipc_notify_first_seen_(&h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END]);    \
+    h->peer.left = ck_pr_load_64(&h->H.ring->left[IPC_RING_OTHER_##END]);                          \
     h->woken_for = ck_pr_load_64(&h->H.ring->head);                                                \
     (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                              \
     if (ANYONE) {                                                                                  \
@@ -8937,7 +9355,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
             return ipc_shm_refuse(seg, -EINVAL,                                                    \
                                   "ring '%s': capacity %llu is not a power of two, or out of range", name,\
                                   (unsigned long long)capacity);                                   \
-        rc = ipc_shm_make(seg, name, KIND, footprint, &object);                                    \
+        rc = ipc_shm_make_with_others_(seg, name, KIND, footprint, &object);                       \
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
             return rc != 0 ? rc : ipc_shm_publish(seg, &object);                                   \
@@ -8954,8 +9372,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
     }
 
-/* open attaches to it, and then does MAP; create makes it first. Where another process is making
- * it, open waits for that, and then it may be another than was asked for. */
+/* open attaches to it, and then does MAP; create makes it first, if it is not there. */
 #define IPC_RING_OPEN_(NAME, END, H, KIND, HOW, MAP)                                               \
     IPC_INLINE int NAME##_##END##_open(struct NAME##_##END *h, struct ipc_shm *seg, const char *name)\
     {                                                                                              \
@@ -8973,17 +9390,12 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
     IPC_INLINE int NAME##_##END##_create(struct NAME##_##END *h, struct ipc_shm *seg, const char *name,\
                                    uint64_t capacity HOW(, unsigned how))                          \
     {                                                                                              \
-        int made = NAME##_create(seg, name, capacity HOW(, how)), rc = made;                       \
+        int rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
+        if (rc == 0)                                                                               \
+            return NAME##_##END##_open(h, seg, name);                                              \
         memset(h, 0, sizeof *h);                                                                   \
         ipc_ring_begin_self_(&h->H.self, NULL, NULL);                                              \
-        if (made == 0 || made == -EBUSY)                                                           \
-            rc = NAME##_##END##_open(h, seg, name);                                                \
-        if (rc == 0 && made == -EBUSY) {                                                           \
-            rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
-            if (rc != 0)                                                                           \
-                NAME##_##END##_detach(h);                                                          \
-        }                                                                                          \
-        return rc == 0 ? 0 : (h->H.error = rc);                                                    \
+        return h->H.error = rc;                                                                    \
     }
 
 #endif

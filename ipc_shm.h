@@ -162,6 +162,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -189,6 +190,17 @@ IPC_INLINE int ipc_move_fd_(int fd)
     (void)close(fd);
     errno = saved;
     return moved;
+}
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+/* Has a child zeroes in this memory from now on? Kernels before 4.14 say no. qemu-user takes any
+ * advice and follows none, also advice that there is not. */
+IPC_INLINE int ipc_wipe_on_fork_(void *mem, size_t size)
+{
+    return madvise(mem, size, MADV_WIPEONFORK) == 0 && madvise(mem, size, -1) != 0;
 }
 
 #endif
@@ -383,14 +395,13 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     a slot that was claimed     cannot be committed: -EINVAL, claim it again; after
  *     before the fork             ipc_shm_hand_over it can
  *
- *   Where the kernel does not wipe memory on fork (MADV_WIPEONFORK, Linux 4.14), or an emulator
- *   does not, rings do not notice the fork: a child must not use them without ipc_shm_hand_over.
- *
  *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
  *   drops its privileges, or changes its root. A child that was handed the segment need not.
  *
- *   An emulator (qemu-user) may copy to the child what fork does not copy on Linux. There the death
- *   of a process is told when its children have gone, too.
+ *   An emulator (qemu-user) copies to the child what fork does not copy on Linux (MADV_DONTFORK).
+ *   There the death of a process is told once each child has made a call with its handle, has closed
+ *   it, has executed a program, or is gone. Where fork does not wipe memory (MADV_WIPEONFORK: an
+ *   emulator, Linux before 4.14), each call of a ring asks for the pid.
  */
 
 /* ------------------------------------------------------------------ limits */
@@ -444,6 +455,7 @@ struct ipc_shm {
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    int unwiped;                  /* 1: fork does not wipe it */
     unsigned self;                /* the word of it by which the ends of rings notice a fork */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
@@ -621,6 +633,22 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
  */
 IPC_INLINE int ipc_shm_unlink(const char *name);
 
+/*
+ * Frees the name of a segment that no live process has open; a path also. As a creator that would
+ * replace the segment does it, so no process comes to use it meanwhile. A process that is killed in
+ * here leaves the segment to the next ipc_shm_create, or to another call of this. how->owner and
+ * how->mode are as of ipc_shm_open. seg is closed then, and is for ipc_shm_why alone. Blocks for
+ * the kernel only.
+ *
+ *   0
+ *   -EBUSY   a live process has it open, other than read-only, or others replace it all the time
+ *   -ENOENT  nothing has that name
+ *   -EINVAL, -ENAMETOOLONG, -EACCES, -EPERM, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what
+ *   open and mmap say: as of ipc_shm_create
+ */
+IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
+                                   const struct ipc_shm_options *how);
+
 /* What the last refusal of a call with this handle was, in one line, and the remedy where there is
  * one. Valid until the next call. Wait-free. */
 IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg);
@@ -683,6 +711,13 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline);
 IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
                                  const struct ipc_shm_options *how);
+
+/*
+ * Opens the segment in memory that the descriptor fd refers to, which stays the caller's: as
+ * ipc_shm_recv_with does once it has received that, with its checks and errors but for those of the
+ * socket. For a monitor, which finds nameless segments in /proc.
+ */
+IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm_options *how);
 
 /* ------------------------------------------------------------------ members */
 
@@ -786,6 +821,10 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
  */
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o);
 
+/* How many bytes of the segment were in use at some moment during the call, for tools: what it
+ * begins with, and all objects. 0 to seg->size; 0 where it is not open. Wait-free. */
+IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg);
+
 /*
  * Maps `bytes` bytes of the open segment, which begin at mem, twice in a row, so that what wraps
  * around their end lies in a row. NULL when they are not whole pages, or the kernel has no room. To
@@ -806,7 +845,6 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 #include <mntent.h>
 #include <stdarg.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -997,10 +1035,11 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  * The ends of rings notice a fork by a word of the page that fork wipes (MADV_WIPEONFORK), struct
  * ipc_peer's self: all ones in the process that attached by it, or that has its id by
  * ipc_shm_hand_over, and 0 in a child. A child that becomes a member of its own takes the next word,
- * so what it inherited is not taken for what it has attached.
+ * so what it inherited is not taken for what it has attached. Where fork wipes nothing, all use a
+ * word that is always 0, by which each call of an end asks for the pid.
  *
- * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
- * is found only when the children are gone, and no living process is taken for dead.
+ * An emulator may not know MADV_DONTFORK. Then a child gives up its parent's page at its first call.
+ * Until then the parent's death is not found, and no living process is taken for dead.
  */
 #ifndef IPC_SRC_SHM_IDENTITY_H
 #define IPC_SRC_SHM_IDENTITY_H 1
@@ -1015,12 +1054,18 @@ IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-/* Did this process get the handle's id itself? Else the handle came by fork. The kernel has wiped
- * the mark in a child, so that two processes with the same pid, in two namespaces, differ. Kernels
- * before 4.14, and some emulators, do not wipe it: there the pids differ, or nothing does. */
+/* This process, as its mark says it: the pid. The kernel has wiped the mark in a child, so that two
+ * processes with the same pid, in two namespaces, differ. Where it does not, see ipc_wipe_on_fork_,
+ * the mark has the namespace, too. */
+IPC_INLINE uint64_t ipc_shm_this_process_(const struct ipc_shm *seg)
+{
+    return (seg->unwiped ? ipc_shm_pid_ns_() << 32 : 0) | (uint64_t)getpid();
+}
+
+/* Did this process get the handle's id itself? Else the handle came by fork. */
 IPC_INLINE int ipc_shm_is_ours_(const struct ipc_shm *seg)
 {
-    return seg->mark != NULL && ck_pr_load_64(seg->mark) == (uint64_t)getpid();
+    return seg->mark != NULL && ck_pr_load_64(seg->mark) == ipc_shm_this_process_(seg);
 }
 
 #ifndef F_OFD_GETLK
@@ -1028,28 +1073,39 @@ IPC_INLINE int ipc_shm_is_ours_(const struct ipc_shm *seg)
 #define F_OFD_SETLK 37
 #endif
 
+#ifdef SYS_fcntl64 /* a target with 32 bits, where off_t may have 32, too */
+struct ipc_shm_flock_ {
+    short l_type, l_whence;
+    int64_t l_start, l_len;
+    int32_t l_pid;
+};
+#define ipc_shm_fcntl_(fd, how, lock) (int)syscall(SYS_fcntl64, fd, how, lock)
+#else
+#define ipc_shm_flock_ flock
+#define ipc_shm_fcntl_ fcntl
+#endif
+
 /* Takes the lock on a byte (F_OFD_SETLK), or asks whether another description has it
  * (F_OFD_GETLK). */
 IPC_INLINE int ipc_shm_lock_(int fd, int how, uint64_t byte, short *type)
 {
-    struct flock lock;
+    struct ipc_shm_flock_ lock;
     int rc;
 
     memset(&lock, 0, sizeof lock);
     lock.l_type = *type;
     lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t)byte;
+    lock.l_start = (int64_t)byte;
     lock.l_len = 1;
-    rc = fcntl(fd, how, &lock);
+    rc = ipc_shm_fcntl_(fd, how, &lock);
     *type = lock.l_type;
     return rc == 0 ? 0 : -errno;
 }
 
-/* The byte of the family's lock: another one for each id, where off_t has room for that. */
+/* The byte of the family's lock: another one for each id. */
 IPC_INLINE uint64_t ipc_shm_family_byte_(uint64_t id)
 {
-    return sizeof(off_t) < 8 ? UINT64_C(1) << 30 | (id & ((UINT64_C(1) << 30) - 1))
-                             : UINT64_C(1) << 48 | id;
+    return UINT64_C(1) << 48 | id;
 }
 
 /* Is our descriptor still that of the segment? A program may have closed it, and opened another. */
@@ -1130,9 +1186,6 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
 #ifndef MADV_DONTFORK
 #define MADV_DONTFORK 10
 #endif
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
 
 /* Maps what the lock of life is to live in: a page of the description `fd`. */
 IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
@@ -1153,7 +1206,32 @@ IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
     return 0;
 }
 
+/* A child has no lock of life by its parent's handle. Unmaps what an emulator has copied all the
+ * same, see ipc_wipe_on_fork_: or it would be the parent's life, too. Linux has not, and something
+ * else may be there since, so the process's maps are asked. */
+IPC_INLINE void ipc_shm_leave_life_(struct ipc_shm *seg)
+{
+    FILE *maps = seg->life != NULL && seg->unwiped ? fopen("/proc/self/maps", "re") : NULL;
+    unsigned long long start, inode;
+    char line[256];
+
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%llx-%*x ---s %*x %*x:%*x %llu", &start, &inode) == 2 &&
+            start == (uintptr_t)seg->life && inode == seg->inode)
+            (void)munmap(seg->life, seg->life_size);
+    if (maps != NULL)
+        (void)fclose(maps);
+    seg->life = NULL;
+}
+
 #define IPC_SHM_SELF_ 8u /* the first word of the page below for the ends of rings */
+
+/* The last word of the page stays 0: it is that of each process where nothing is wiped, and after
+ * some 500 generations. Their ends ask at each call which process this is. */
+IPC_INLINE unsigned ipc_shm_last_self_(void)
+{
+    return (unsigned)((size_t)getpagesize() / sizeof(uint64_t)) - 1;
+}
 
 /* Makes the page that fork wipes. Its words are this process's mark; which process is about to
  * join; until when we wait for our parent's death, see ipc_shm_inherit_; and those by which the ends
@@ -1168,16 +1246,11 @@ IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
     mark = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mark == MAP_FAILED)
         return ipc_shm_refuse(seg, -ENOMEM, "cannot map a page: %s", strerror(errno));
-    (void)madvise(mark, size, MADV_WIPEONFORK);
     seg->mark = (uint64_t *)mark;
+    seg->unwiped = !ipc_wipe_on_fork_(mark, size);
+    if (seg->unwiped)
+        seg->self = ipc_shm_last_self_();
     return 0;
-}
-
-/* The last word of the page stays 0: it is that of each process after some 500 generations, whose
- * ends ask at each call which process this is. */
-IPC_INLINE unsigned ipc_shm_last_self_(void)
-{
-    return (unsigned)((size_t)getpagesize() / sizeof(uint64_t)) - 1;
 }
 
 /* What is attached by our word from now on, and was by it before, is this process's own. */
@@ -1250,10 +1323,11 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
         seg->self += seg->self == 0 ? IPC_SHM_SELF_ : 1;
     ipc_shm_own_self_(seg);
     seg->peer.self = &seg->mark[seg->self];
+    ck_pr_store_64(&seg->mark[2], 0); /* of our parent, where the mark is not wiped */
     /* Without it another thread could go on with our parent's id. Partner: the load fence in
      * ipc_shm_become_member_. */
     ck_pr_fence_store();
-    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+    ck_pr_store_64(seg->mark, ipc_shm_this_process_(seg));
 }
 
 /* This process was forked by a member that has handed its id over: goes on with that. 1; 0: another
@@ -1267,7 +1341,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     int life = -1, has = 0;
     short type = F_WRLCK;
 
-    seg->life = NULL; /* not inherited */
+    ipc_shm_leave_life_(seg);
     if (seg->handed == 0 || ck_pr_load_64(&m->id) != seg->handed ||
         ck_pr_load_32(&m->family) != family)
         return 0;
@@ -1298,7 +1372,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     ck_pr_store_64(&m->pid_ns, seg->pid_ns);
     /* As in ipc_shm_enter_. */
     ck_pr_fence_store();
-    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+    ck_pr_store_64(seg->mark, ipc_shm_this_process_(seg));
     return 1;
 }
 
@@ -1869,11 +1943,13 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
     seg->lock_rc = seg->huge_rc = -EOPNOTSUPP;
 }
 
-/* Unmaps what is this process's own. What the lock of life lived in was not inherited by fork. */
+/* Unmaps what is this process's own. */
 IPC_INLINE void ipc_shm_unmap_own_(struct ipc_shm *seg)
 {
     if (seg->life != NULL && ipc_shm_is_ours_(seg))
         (void)munmap(seg->life, seg->life_size);
+    else
+        ipc_shm_leave_life_(seg);
     if (seg->mark != NULL)
         (void)munmap(seg->mark, (size_t)getpagesize());
     seg->life = NULL;
@@ -1923,7 +1999,6 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 
     seg->peer.id = 0; /* whatever fails below: never the parent's */
     seg->handed = 0;
-    seg->life = NULL; /* not inherited */
     if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0)
         return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
                               "segment that is sealed against writing: receive it here");
@@ -1955,7 +2030,7 @@ IPC_INLINE int ipc_shm_nap_(int64_t ns)
  * calls does it, and others wait for that thread. */
 IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 {
-    uint64_t me = (uint64_t)getpid(), joining;
+    uint64_t me, joining;
     int rc = 0;
 
     if (seg->base == NULL)
@@ -1964,6 +2039,7 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         ipc_shm_become_reader_(seg);
         return 0;
     }
+    me = ipc_shm_this_process_(seg);
     while (rc == 0 && ck_pr_load_64(&seg->mark[0]) != me) {
         joining = ck_pr_load_64(&seg->mark[1]); /* of our parent, where the mark is not wiped */
         if (joining == me || !ck_pr_cas_64(&seg->mark[1], joining, me)) {
@@ -2594,6 +2670,33 @@ IPC_INLINE int ipc_shm_unlink(const char *name)
     return rc;
 }
 
+IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
+                                   const struct ipc_shm_options *how)
+{
+    struct ipc_shm_options fresh = *how;
+    char path[PATH_MAX];
+    int rc, tries, removed = 0;
+
+    fresh.flags = IPC_SHM_FRESH | IPC_SHM_NO_PREFAULT;
+    ipc_shm_clear_(seg, &fresh);
+    rc = name == NULL ? -EINVAL : ipc_shm_path_(seg, path, name);
+    if (rc != 0)
+        return rc;
+    for (tries = 0; tries < 100; tries++) {
+        rc = ipc_shm_open_once_(seg, path, name, &fresh, 1);
+        if (rc != 0)
+            return rc == -ENOENT && removed ? 0 : rc;
+        rc = ipc_shm_take_over_(seg, path, name, 1, &fresh);
+        ipc_shm_close(seg);
+        if (rc == -EEXIST)
+            return ipc_shm_refuse(seg, -EBUSY, "segment '%s' is in use by a live process", name);
+        if (rc != -EAGAIN)
+            return rc;
+        removed = 1;
+    }
+    return ipc_shm_refuse(seg, -EBUSY, "segment '%s' changes hands all the time", name);
+}
+
 #endif
 
 /* >>pass  src/shm/pass.h */
@@ -2716,23 +2819,20 @@ IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
  * there is not exactly one. */
 IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
 {
-    struct cmsghdr *c;
-    int fd, kept = -1, count = 0;
+    struct cmsghdr *c = CMSG_FIRSTHDR(message); /* there is no room for another */
+    int fd, kept = -1;
+    size_t i, n = 0;
 
-    for (c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
-        size_t i, n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (i = 0; i < n; i++) {
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (count++ == 0)
-                kept = fd;
-            else
-                (void)close(fd);
-        }
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (i = 0; i < n; i++) {
+        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+        if (i == 0)
+            kept = fd;
+        else
+            (void)close(fd);
     }
-    if (count > 1 || (message->msg_flags & MSG_CTRUNC) != 0) {
+    if (n > 1 || (message->msg_flags & MSG_CTRUNC) != 0) {
         if (kept >= 0)
             (void)close(kept);
         kept = -1;
@@ -2804,10 +2904,28 @@ IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
     return 0;
 }
 
+IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm_options *how)
+{
+    struct stat st;
+    int rc;
+
+    ipc_shm_clear_(seg, how);
+    rc = ipc_shm_check_received_(seg, fd, how);
+    if (rc == 0)
+        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
+    if (rc < 0)
+        return rc;
+    seg->fd = rc;
+    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
+    if (rc != 0)
+        return ipc_shm_close_refused_(seg, rc);
+    ipc_shm_prefault_(seg);
+    return 0;
+}
+
 IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
-    struct stat st;
     int fd, rc;
 
     ipc_shm_clear_(seg, how);
@@ -2816,19 +2934,11 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
     fd = ipc_shm_take_message_(seg, socket, deadline);
     if (fd < 0)
         return fd;
-    rc = ipc_shm_check_received_(seg, fd, how);
-    if (rc == 0)
-        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
-    seg->fd = rc;
+    rc = ipc_shm_open_fd(seg, fd, how);
     (void)close(fd);
-    if (seg->fd < 0)
-        return seg->fd;
-    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
-    if (rc != 0)
-        return ipc_shm_close_refused_(seg, rc);
-    ipc_shm_prefault_(seg);
-    seg->deadline = deadline;
-    return 0;
+    if (rc == 0)
+        seg->deadline = deadline;
+    return rc;
 }
 
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
@@ -2894,6 +3004,8 @@ IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
 
+    if (ipc_shm_is_ours_(seg) && seg->peer.id == id)
+        return 1; /* *self is 0 in each process, see ipc_shm_last_self_ */
     if (leaves && (seg->handed == 0 || ipc_shm_is_ours_(seg)))
         return -ECHILD;
     if (ipc_shm_become_member_(seg) != 0)
@@ -3064,6 +3176,13 @@ IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_obje
     return seg->base != NULL && i < seg->objects ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
 }
 
+IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg)
+{
+    uint64_t used = seg->base != NULL ? ck_pr_load_64(&seg->base->used) : 0;
+
+    return used < seg->size ? (size_t)used : seg->size;
+}
+
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
  * member's that succeeded. After a thousand of these the peer is hostile. */
 IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *offset)
@@ -3173,6 +3292,24 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     memcpy(o->name, e->name, sizeof o->name);
     memset(o->mem, 0, size);
     return 0;
+}
+
+/* As ipc_shm_make, for a process that may start together with others which make the same object.
+ * The maker needs a moment, unless it is stopped: it is waited for, a second at most. */
+IPC_INLINE int ipc_shm_make_with_others_(struct ipc_shm *seg, const char *name, uint32_t type,
+                                         size_t size, struct ipc_shm_object *o)
+{
+    int64_t nap = IPC_SHM_NAP_, until = 0;
+    int rc;
+
+    for (;;) {
+        rc = ipc_shm_make(seg, name, type, size, o);
+        if (rc != -EBUSY)
+            return rc;
+        until = until != 0 ? until : ipc_in_ms(1000);
+        if (ipc_shm_wait_(until, &nap) == -ETIMEDOUT)
+            return rc;
+    }
 }
 
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)

@@ -27,8 +27,12 @@ enum { CAPACITY = 64, DIED = 3 };
 static struct ipc_shm seg;
 static const char *name;
 static int owner, verbose; /* owner: we must remove the name */
-static uint64_t moved;
+static uint64_t moved, moved_before; /* bytes; and at the last report */
 static int64_t began, reported;
+static const char *doing; /* what this process waits for, and what it waited for at the last report */
+static const char *did;
+static uint64_t peer; /* the process at the other end; 0: none was seen yet */
+static const char moves[] = "moves data";
 static sigset_t signals; /* those that end us: blocked, and read from signals_fd */
 static int signals_fd;
 
@@ -43,21 +47,49 @@ static void leave(void)
     errno = why;
 }
 
+/* The process `id` has the other end. */
+static void meet(uint64_t id)
+{
+    struct ipc_shm_member who;
+
+    if (id == 0 || id == peer)
+        return;
+    peer = id;
+    if (!verbose || ipc_shm_who(&seg, (unsigned)(id % seg.members), &who) != 0 || who.id != id)
+        return;
+    if (who.here)
+        fprintf(stderr, "ipc_cat: the other end is pid %ld\n", (long)who.pid);
+    else
+        fputs("ipc_cat: the other end is in another PID namespace\n", stderr);
+}
+
 static void report(int64_t now)
 {
     double seconds = (double)(now - began) / 1e9;
 
-    fprintf(stderr, "ipc_cat: %.1f MB in %.1f s, %.1f MB/s\n", (double)moved / 1e6, seconds,
-            seconds > 0 ? (double)moved / 1e6 / seconds : 0);
+    fprintf(stderr, "ipc_cat: %.1f MB in %.1f s, %.1f MB/s%s%s\n", (double)moved / 1e6, seconds,
+            seconds > 0 ? (double)moved / 1e6 / seconds : 0, doing != NULL ? ", " : "",
+            doing != NULL ? doing : "");
     reported = now;
+    moved_before = moved;
+    did = doing;
 }
 
-/* Counts bytes, and reports once a second. */
+/* Counts bytes, and reports once a second, where there is news. */
 static void moving(uint64_t bytes)
 {
     moved += bytes;
-    if (verbose && ipc_clock() - reported >= 1000000000)
+    if (verbose && (moved != moved_before || doing != did) &&
+        ipc_clock() - reported >= 1000000000)
         report(ipc_clock());
+}
+
+/* A phase begins that may last: reported at once. */
+static void begin(const char *what)
+{
+    doing = what;
+    if (verbose && doing != did)
+        fprintf(stderr, "ipc_cat: %s\n", did = doing);
 }
 
 /* Waits until fd is ready (-1: none) or the time is over. A signal ends the program. */
@@ -66,9 +98,15 @@ static void ready(int fd, short events, const struct timespec *limit)
     struct pollfd p[2] = {{signals_fd, POLLIN, 0}, {fd, events, 0}};
     struct signalfd_siginfo came;
 
-    while (ppoll(p, 2, limit, NULL) < 0)
-        if (errno != EINTR)
+    static const struct timespec second = {1, 0};
+    int n;
+
+    while ((n = ppoll(p, 2, limit == NULL && verbose ? &second : limit, NULL)) < 0 ||
+           (n == 0 && limit == NULL)) {
+        if (n < 0 && errno != EINTR)
             err(1, "poll");
+        moving(0);
+    }
     if (p[0].revents != 0 && read(signals_fd, &came, sizeof came) == (ssize_t)sizeof came) {
         leave();
         (void)signal((int)came.ssi_signo, SIG_DFL);
@@ -127,11 +165,16 @@ static void send_all(void)
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(&seg));
     owner = 1;
+    begin("has made the segment");
     if (chunks_producer_create(&out, &seg, "chunks", CAPACITY) != 0)
         fail(1, ipc_shm_why(&seg));
     do {
-        while ((c = chunks_claim(&out)) == NULL)
+        while ((c = chunks_claim(&out)) == NULL) {
+            meet(chunks_producer_peer(&out));
+            doing = peer == 0 ? "waits for a receiver" : "waits for the receiver";
             consider(chunks_producer_wait(&out, ipc_in_ms(100)), no_receiver);
+        }
+        doing = "waits for input";
         ready(STDIN_FILENO, POLLIN, NULL);
         n = read(STDIN_FILENO, c->data, sizeof c->data);
         if (n < 0) {
@@ -141,9 +184,14 @@ static void send_all(void)
         c->bytes = (uint64_t)n;
         (void)chunks_commit(&out);
         (void)chunks_producer_post(&out);
+        meet(chunks_producer_peer(&out));
+        doing = moves;
         moving((uint64_t)n);
     } while (n > 0);
     while (chunks_producer_was_size(&out) > 0) {
+        meet(chunks_producer_peer(&out));
+        begin(peer == 0 ? "has all of it, and waits for a receiver"
+                        : "has all of it, and waits for the receiver");
         ipc_notify_watch(chunks_producer_bell(&out), chunks_producer_peer(&out));
         rc = ipc_wait(chunks_producer_bell(&out), ipc_in_ms(100),
                       chunks_producer_was_size(&out) == 0);
@@ -201,10 +249,13 @@ static void receive_all(void)
     uint64_t bytes;
     int rc;
 
+    begin("waits for a sender");
     meet_sender(&in);
+    meet(chunks_consumer_peer(&in));
     began = reported = ipc_clock();
     do {
         while ((c = chunks_peek(&in)) == NULL) {
+            doing = "waits for the sender";
             rc = chunks_consumer_wait(&in, ipc_in_ms(100));
             owner = rc == -EOWNERDEAD || rc == -EPIPE; /* the name is ours from now on */
             consider(rc, "the sender died before the end");
@@ -212,9 +263,11 @@ static void receive_all(void)
         bytes = c->bytes;
         if (bytes > sizeof c->data)
             fail(1, "the segment is corrupt");
+        doing = "waits for its output";
         write_all(c->data, (size_t)bytes);
         (void)chunks_release(&in);
         (void)chunks_consumer_post(&in);
+        doing = moves;
         moving(bytes);
     } while (bytes > 0);
     chunks_consumer_detach(&in);
@@ -227,7 +280,7 @@ int main(int argc, char **argv)
     static const char usage[] = "usage: ipc_cat [-v] -s NAME < input\n"
                                 "       ipc_cat [-v] -r NAME > output\n"
                                 "Moves bytes from the sender to the receiver of the same NAME.\n"
-                                "  -v  report progress and rate\n";
+                                "  -v  say what it does now: the other end, what it waits for, rate\n";
     int option, role = 0;
 
     while ((option = getopt(argc, argv, "s:r:vh")) != -1)
@@ -264,6 +317,7 @@ int main(int argc, char **argv)
         send_all();
     else
         receive_all();
+    doing = "done";
     if (verbose)
         report(ipc_clock());
     leave();

@@ -86,6 +86,10 @@
  *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
  *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
+ *   - Over unix:, unix-seq:, tcp: and auto: the first call of each side waits for the other side's
+ *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
+ *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
+ *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
@@ -94,6 +98,41 @@
  *     lives, and then the child, as after daemon(): the other side may be told the parent's end
  *     once. A child that calls while the parent lives is told -ECHILD after a second; it may open
  *     the channel anew.
+ *
+ * The other side goes
+ *   One call reports a loss, the first that can know of it, and the next call goes on with the next
+ *   peer, however either side ended: closed, killed, or started again before anyone looked. What was
+ *   refused was not sent. A peer that is stopped is not gone: nothing is reported, and all goes on.
+ *   A peer that went before a message crossed, or a call waited for it, may go unnoticed.
+ *
+ *                    recv reports the loss    send reports the loss    of messages that were accepted
+ *                    of the sender, after     of the receiver          and not received, the next
+ *                    all that it sent                                  receiver gets
+ *     ring:          at once (1)              at once (1)              all (2)
+ *     sysvshm:       at once (1)              at once (1)              all (2)
+ *     auto:          at once (1)              at once (3)              none
+ *     pipe:          at once, at each call    at once, at each call    no receiver comes
+ *     fifo:          at once (4)              at once (4)              none (4)
+ *     unix:          at once                  at once                  none
+ *     unix-seq:      at once                  at once                  none
+ *     tcp:           at once                  one message late (5)     none
+ *     unix-dgram:    never                    at once                  none
+ *     udp:           never                    one message late (5)     none
+ *     mq:, sysv:     never (6)                never (6)                all
+ *     file:          never                    never                    all, from options.offset on
+ *     signal:        never                    once the process ended   no receiver comes
+ *
+ *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
+ *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most. A receiver that
+ *         is not told before the next sender has sent may receive from that one first.
+ *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
+ *         most.
+ *     (3) After a kill, 256 messages at most are accepted before.
+ *     (4) Where the next process has opened the FIFO before the call, nothing is reported. A receiver
+ *         then gets what is left, which may begin in the middle of a message: -EBADMSG.
+ *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
+ *         a receiver is back at the port by then.
+ *     (6) But -EPIPE, once, where a queue of sysv: was removed.
  *
  * Caveats
  *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
@@ -109,16 +148,15 @@
  *     (4088): longer messages may be mixed up with those of others. Fix: unix:.
  *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: deadlines.
  *   - A ring keeps what is sent while no receiver is there, or to a receiver that was killed,
- *     until it is full. Only then, or when the receiver has left, is the sender told. A successor
- *     gets the messages, and may see again what a killed receiver had: an eighth of the ring at
- *     most. Fix: answers, in the other direction.
+ *     until it is full: see above. Fix: answers, in the other direction.
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
- *   - auto: agrees with the first call of both sides, so both must be in a call at a time. A server
- *     takes a moment of each recv for it.
+ *   - A client's first call over unix:, unix-seq: and tcp: waits until the listener has been in a
+ *     call since the client connected: send, recv or accept. auto: agrees with the first call of both
+ *     sides, so both must be in a call at a time. A server takes a moment of each recv for it.
  *   - A server sleeps in send_to until the deadline if that client does not read, and the others
  *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
  *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
@@ -126,8 +164,6 @@
  *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
- *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
- *     not ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
  *   - A host that lowers RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. Fix: lower the
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
@@ -171,8 +207,10 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
- * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
+ *   A connection of sockets begins with a greeting of each side: greet.h.
+ *
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
  * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
@@ -186,6 +224,7 @@
 #include "channel/frame.h"
 #include "channel/pipe.h"
 #include "channel/address.h"
+#include "channel/greet.h"
 #include "channel/socket.h"
 #include "channel/multicast.h"
 #include "channel/packet.h"
@@ -195,6 +234,7 @@
 #include "channel/log.h"
 #include "channel/signal.h"
 #include "channel/ring.h"
+#include "channel/ring_open.h"
 #include "channel/ring_poll.h"
 #include "channel/ring_talk.h"
 #include "channel/ring_server.h"

@@ -175,6 +175,7 @@
 #include "ring/mpmc.h"
 #include "ring/call.h"
 #include "ring/monitor.h"
+#include "ring/holders.h"
 #include "ring/typed.h"
 #include "ring/typed_slots.h"
 #include "ring/typed_records.h"

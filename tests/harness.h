@@ -80,6 +80,15 @@ static inline int a_moment(int64_t until)
         }                                                                                          \
     } while (0)
 
+/* Does qemu-user run this program? It takes any advice, and follows none. */
+static inline int is_emulated(void)
+{
+    return madvise(NULL, 0, -1) == 0;
+}
+#define NO_DONTFORK "qemu-user gives a child what MADV_DONTFORK should keep from it"
+#define KEEPS_DESCRIPTORS "qemu-user leaves descriptors open for which the program has no room"
+#define BLOCKS_NO_SIGNALS "qemu-user does not block for Linux what the program blocks"
+
 /* ------------------------------------------------------------------ what a test leaves */
 
 /* How many of our names are in /dev/shm; removes them if asked. */
@@ -159,11 +168,17 @@ static inline uint64_t hear(const struct child *c)
     return word;
 }
 
-static inline void become_child(void)
+/* A child that outlives its parent. */
+static inline void become_orphan(void)
 {
     in_child = 1;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)alarm(HANG_S);
+}
+
+static inline void become_child(void)
+{
+    become_orphan();
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 /* Runs f in a new process, which then ends with status 0. */

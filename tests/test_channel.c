@@ -16,7 +16,9 @@
 #include <sys/mount.h>
 #include <sys/time.h>
 
+#ifndef LONG_MS /* shorter where a test must fail */
 #define LONG_MS 10000 /* longer than any working call takes */
+#endif
 #define HANG_S 120
 #include "harness.h"
 
@@ -242,6 +244,15 @@ static uint64_t check_next(uint64_t i, int64_t got)
         i++;
     check_one(i, 8, got);
     return i + 1;
+}
+
+/* The listener meets a client of this process, which has connected: they have greeted each other
+ * then. */
+static void meets(struct ipc_channel *listener)
+{
+    char byte;
+
+    EVENTUALLY(ipc_channel_recv(listener, &byte, 1, IPC_NOW) == -ETIMEDOUT && listener->in >= 0);
 }
 
 /* ------------------------------------------------------------------ over every mechanism */
@@ -632,6 +643,7 @@ static void begins_one(struct child *up, void *arg)
 
     (void)arg;
     open_as(listens(IPC_SEND));
+    send_one(7, 5);
     fill(scratch, 0, 300000);
     while (ipc_channel_send(&ch, scratch, 300000, IPC_NOW) == 0)
         i++;
@@ -649,6 +661,7 @@ static void death_in_the_middle_of_a_message_is_told(void **state)
 
         open_as(listens(IPC_RECV));
         c = spawn(begins_one, NULL);
+        recv_one(7, 5);
         whole = hear(&c);
         MUST(whole > 0);
         kill_child(&c);
@@ -1002,7 +1015,7 @@ static void strangers_are_refused(void **state)
         finish(&c);
         over();
         (void)umask(0777);
-        how.mode = 0620;
+        how.mode = NAMED("unix@") ? 0 : 0620;
         IS(ipc_channel_open_with(&ch, uri, (row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN,
                                  IPC_NOW, &how),
            0);
@@ -1336,6 +1349,7 @@ static void meets_itself(struct child *up, void *arg)
             __LINE__);
         if (i >= 2)
             IS(ipc_channel_open(&ch, uris[i], IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+        meets(&ch);
         IS(ipc_channel_send(&client, "own", 3, IPC_NOW), 0);
         IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 3);
         ipc_channel_close(&client);
@@ -1737,6 +1751,7 @@ static void long_paths_work(void **state)
         (void)snprintf(deep, sizeof deep, "%s:%s/socket", schemes[i], folder);
         IS(ipc_channel_open(&ch, deep, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
         IS(ipc_channel_open(&other, deep, IPC_SEND, IPC_NOW), 0);
+        meets(&ch);
         IS(ipc_channel_send(&other, "x", 1, IPC_NOW), 0);
         IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 1);
         ipc_channel_close(&other);
@@ -2861,8 +2876,9 @@ static void removed_semaphores_end_each_wait(void **state)
     do
         rc = ipc_channel_send(&ch, scratch, 1000, IPC_NOW);
     while (rc == 0);
-    IS(rc, -ETIMEDOUT); /* it is full, and the receiver is there */
-    IS(ipc_channel_send(&ch, scratch, 1000, ipc_in_ms(LONG_MS)), -EPIPE);
+    if (rc == -ETIMEDOUT) /* it is full, and the receiver is there; the kernel is asked each 8 ms */
+        rc = ipc_channel_send(&ch, scratch, 1000, ipc_in_ms(LONG_MS));
+    IS(rc, -EPIPE);
     tell(&c, 0);
     finish(&c);
     over();

@@ -12,7 +12,9 @@
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 
+#ifndef LONG_MS /* shorter where a test must fail */
 #define LONG_MS 60000 /* longer than any working call takes */
+#endif
 #define HANG_S 300
 #include "harness.h"
 
@@ -46,8 +48,7 @@ static pid_t idle_child(void)
 
     MUST(pid >= 0);
     if (pid == 0) {
-        become_child(); /* it dies with its parent's thread: not before */
-        (void)prctl(PR_SET_PDEATHSIG, 0);
+        become_orphan();
         wait_for_death();
     }
     return pid;
@@ -59,6 +60,7 @@ static pid_t idle_child(void)
 struct inside {
     int what; /* CLONE_NEWPID, CLONE_NEWTIME */
     body *f;
+    pid_t *first; /* its pid outside; in memory that is shared */
 };
 
 static void goes_inside(struct child *up, void *arg)
@@ -83,6 +85,8 @@ static void goes_inside(struct child *up, void *arg)
         in->f(up, NULL);
         _exit(0);
     }
+    if (in->first != NULL)
+        *in->first = first;
     MUST(waitpid(first, &status, 0) == first);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 0);
 }
@@ -95,7 +99,7 @@ static void does_nothing(struct child *up, void *arg)
 
 static int can_go_inside(int what)
 {
-    struct inside in = {what, does_nothing};
+    struct inside in = {what, does_nothing, NULL};
 
     return run(goes_inside, &in) == 0;
 }
@@ -138,17 +142,21 @@ static void says_whether_it_lives(struct child *up, void *arg)
 /* The process that holds the end in one namespace is judged in another: alive, stopped, killed. */
 static void is_judged_rightly(int holder_in, int judge_in)
 {
-    struct inside holder = {holder_in, holds_the_end}, judge = {judge_in, says_whether_it_lives};
+    struct inside holder = {holder_in, holds_the_end, NULL};
+    struct inside judge = {judge_in, says_whether_it_lives, NULL};
     struct ipc_shm seg;
     struct child h, j;
-    struct ipc_shm_member who;
     pid_t pid;
 
+    holder.first = (pid_t *)mmap(NULL, sizeof pid, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                                 -1, 0);
+    MUST(holder.first != MAP_FAILED);
     make(&seg);
     h = holder_in != 0 ? spawn(goes_inside, &holder) : spawn(holds_the_end, NULL);
     asked_for = hear(&h);
-    IS(ipc_shm_who(&seg, (unsigned)(asked_for % IPC_SHM_MEMBERS), &who), 0);
-    pid = who.pid; /* the same number here: time namespaces have no pids of their own */
+    EVENTUALLY(holder_in == 0 || ck_pr_load_int(holder.first) != 0);
+    pid = holder_in != 0 ? *holder.first : h.pid;
+    (void)munmap(holder.first, sizeof pid);
     j = judge_in != 0 ? spawn(goes_inside, &judge) : spawn(says_whether_it_lives, NULL);
     IS(hear(&j), 1);
     MUST(pid > 1 && kill(pid, SIGSTOP) == 0);
@@ -171,6 +179,16 @@ static void time_namespaces_kill_nobody(void **state)
     SKIP_IF(!can_go_inside(CLONE_NEWTIME), "may not make a time namespace");
     is_judged_rightly(0, CLONE_NEWTIME);
     is_judged_rightly(CLONE_NEWTIME, 0);
+}
+
+/* The holder is process 1, and so may be the one that asks. */
+static void pid_namespaces_kill_nobody(void **state)
+{
+    (void)state;
+    SKIP_IF(!can_go_inside(CLONE_NEWPID), "may not make a PID namespace");
+    is_judged_rightly(0, CLONE_NEWPID);
+    is_judged_rightly(CLONE_NEWPID, 0);
+    is_judged_rightly(CLONE_NEWPID, CLONE_NEWPID);
 }
 
 /* A producer that has forked, made a call, and is killed, while its child lives and does nothing. */
@@ -207,7 +225,7 @@ static void keeps_the_producer(struct child *up, void *arg)
 
 static void death_of_who_has_an_idle_child_is_told(void **state)
 {
-    struct inside in = {CLONE_NEWPID, keeps_the_producer};
+    struct inside in = {CLONE_NEWPID, keeps_the_producer, NULL};
     struct ticks_consumer c;
     struct ipc_shm seg;
     struct child feed;
@@ -217,6 +235,7 @@ static void death_of_who_has_an_idle_child_is_told(void **state)
     pid_t idle;
 
     (void)state;
+    SKIP_IF(is_emulated(), NO_DONTFORK);
     for (nested = 0; nested < 2; nested++) {
         SKIP_IF(nested && !can_go_inside(CLONE_NEWPID), "may not make a PID namespace");
         make(&seg);
@@ -240,6 +259,77 @@ static void death_of_who_has_an_idle_child_is_told(void **state)
     }
 }
 
+/* From now on fork does with this handle what it does under qemu-user: it wipes nothing, and copies
+ * the lock of life. */
+static void let_fork_copy_all(struct ipc_shm *seg)
+{
+    MUST(madvise(seg->life, seg->life_size, MADV_DOFORK) == 0 &&
+         madvise(seg->mark, (size_t)getpagesize(), MADV_KEEPONFORK) == 0);
+    seg->unwiped = 1;
+    seg->self = ipc_shm_last_self_();
+    seg->peer.self = &seg->mark[seg->self];
+    seg->mark[0] = ipc_shm_this_process_(seg);
+}
+
+/* Detaches one end, and leaves the other to its child, which pushes when told. */
+static void leaves_its_child_all(struct child *up, void *arg)
+{
+    struct ticks_producer out;
+    struct ticks_consumer in;
+    struct tick t = {1};
+    struct ipc_shm seg;
+    pid_t child;
+
+    (void)arg;
+    join(&seg);
+    let_fork_copy_all(&seg);
+    IS(ticks_consumer_open(&in, &seg, "ticks"), 0);
+    ticks_consumer_detach(&in);
+    IS(ticks_producer_open(&out, &seg, "ticks"), 0);
+    IS(ticks_push(&out, &t), 0);
+    tell(up, 0);
+    (void)hear(up);
+    child = fork();
+    MUST(child >= 0);
+    if (child > 0)
+        _exit(0);
+    become_orphan();
+    t.n = 2;
+    IS(ticks_push(&out, &t), 0);
+    tell(up, 0);
+    (void)hear(up);
+    (void)raise(SIGKILL);
+}
+
+static void fork_that_copies_all_is_noticed(void **state)
+{
+    struct ticks_consumer in;
+    struct ipc_shm seg;
+    struct child c;
+    struct tick t;
+    int rc, status;
+
+    (void)state;
+    make(&seg);
+    c = spawn(leaves_its_child_all, NULL);
+    (void)hear(&c);
+    IS(ticks_consumer_open(&in, &seg, "ticks"), 0); /* its holder lives, but has detached */
+    tell(&c, 0);
+    MUST(waitpid(c.pid, &status, 0) == c.pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    (void)hear(&c);
+    for (t.n = 0; t.n < 2;) {
+        rc = ticks_recv(&in, &t, ipc_in_ms(LONG_MS));
+        MUST(rc == 0 || rc == -EOWNERDEAD); /* of the parent */
+    }
+    tell(&c, 0);
+    EVENTUALLY(ticks_recv(&in, &t, ipc_in_ms(LONG_MS)) == -EOWNERDEAD);
+    forget(&c);
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(name), 0);
+}
+
+static int copies_all; /* is fork to do as above? */
+
 /* The first process of a PID namespace makes another one, whose first process is 1, too. */
 static void has_a_child_with_its_pid(struct child *up, void *arg)
 {
@@ -251,6 +341,8 @@ static void has_a_child_with_its_pid(struct child *up, void *arg)
     (void)arg;
     IS(getpid(), 1);
     join(&seg);
+    if (copies_all)
+        let_fork_copy_all(&seg);
     id = ipc_shm_peer(&seg)->id;
     MUST(unshare(CLONE_NEWPID) == 0);
     child = fork();
@@ -270,21 +362,24 @@ static void has_a_child_with_its_pid(struct child *up, void *arg)
 
 static void nested_process_1_is_not_its_parent(void **state)
 {
-    struct inside in = {CLONE_NEWPID, has_a_child_with_its_pid};
+    struct inside in = {CLONE_NEWPID, has_a_child_with_its_pid, NULL};
     struct ipc_shm seg;
     struct child c;
     uint64_t id;
 
     (void)state;
     SKIP_IF(!can_go_inside(CLONE_NEWPID), "may not make a PID namespace");
-    make(&seg);
-    c = spawn(goes_inside, &in);
-    id = hear(&c);
-    MUST(ipc_shm_alive(&seg, id));
-    tell(&c, 0);
-    finish(&c);
-    EVENTUALLY(!ipc_shm_alive(&seg, id));
-    ipc_shm_close(&seg);
+    for (copies_all = 0; copies_all < 2; copies_all++) {
+        make(&seg);
+        c = spawn(goes_inside, &in);
+        id = hear(&c);
+        MUST(ipc_shm_alive(&seg, id));
+        tell(&c, 0);
+        finish(&c);
+        EVENTUALLY(!ipc_shm_alive(&seg, id));
+        ipc_shm_close(&seg);
+        IS(ipc_shm_unlink(name), 0);
+    }
 }
 
 static void uses_it_as_another_user(struct child *up, void *arg)
@@ -404,8 +499,7 @@ static void goes_into_background(struct child *up, void *arg)
         if (child > 0)
             _exit(0);
     }
-    become_child();
-    (void)prctl(PR_SET_PDEATHSIG, 0);
+    become_orphan();
     if (how->other_user)
         MUST(setgroups(0, NULL) == 0 && setresgid(4401, 4401, 4401) == 0 &&
              setresuid(4401, 4401, 4401) == 0);
@@ -447,7 +541,7 @@ static void is_a_daemon(const struct background *how)
     }
     MUST(feed > 1 && kill(feed, SIGSTOP) == 0 && ipc_shm_alive(&seg, id));
     MUST(kill(feed, SIGCONT) == 0);
-    if (how->calls && !how->other_user)
+    if (how->calls && !how->other_user && !is_emulated())
         idle = (pid_t)asks(&c, HAVE_CHILD);
     MUST(kill(feed, SIGKILL) == 0);
     IS(ticks_recv(&in, &t, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
@@ -725,6 +819,7 @@ static void idle_child_keeps_no_place(void **state)
     pid_t idle;
 
     (void)state;
+    SKIP_IF(is_emulated(), NO_DONTFORK);
     how.members = 2;
     IS(ipc_shm_create_with(&seg, name, 4096, &how), 0);
     c = spawn(joins_has_a_child_and_is_killed, NULL);
@@ -805,8 +900,10 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(time_namespaces_kill_nobody),
+        TEST(pid_namespaces_kill_nobody),
         TEST(death_of_who_has_an_idle_child_is_told),
         TEST(nested_process_1_is_not_its_parent),
+        TEST(fork_that_copies_all_is_noticed),
         TEST(child_that_drops_its_privileges_is_not_its_parent),
         TEST(process_that_has_executed_another_program_is_gone),
         TEST(daemon_goes_on_with_what_its_parent_had),

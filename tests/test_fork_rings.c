@@ -10,7 +10,9 @@
 
 #include "ipc_channel.h"
 
+#ifndef LONG_MS /* shorter where a test must fail */
 #define LONG_MS 60000 /* longer than any working call takes */
+#endif
 #define HANG_S 300
 #include "harness.h"
 
@@ -204,8 +206,7 @@ static void goes_into_background(const struct background *how, struct ipc_shm *s
         if (child > 0)
             ends(how, seg);
     }
-    become_child();
-    (void)prctl(PR_SET_PDEATHSIG, 0);
+    become_orphan();
 }
 
 /* The classic order: opens all, daemon(), goes on. */
@@ -225,6 +226,7 @@ static void gives_from_background(struct child *up, void *arg)
     goes_into_background(how, &seg);
     for (n = 2; n < 5; n++)
         give(&g, n, 0);
+    MUST(adder_take(&g.adder) == NULL); /* until its first call a client may be told of a death */
     tell(up, (uint64_t)getpid());
     serve_one(&g);
     (void)hear(up);
@@ -542,8 +544,7 @@ static void pushes_when_told(struct child *up, void *arg)
     MUST(child >= 0);
     if (child > 0)
         _exit(0);
-    become_child();
-    (void)prctl(PR_SET_PDEATHSIG, 0);
+    become_orphan();
     tell(up, 0);
     (void)hear(up);
     IS(ticks_push(&out, &t), -ECHILD);
@@ -560,6 +561,7 @@ static void child_that_calls_too_late_is_told(void **state)
     struct child c;
 
     (void)state;
+    SKIP_IF(is_emulated(), NO_DONTFORK);
     make(&seg);
     IS(ticks_consumer_open(&in, &seg, "ticks"), 0);
     c = spawn(pushes_when_told, NULL);
@@ -745,6 +747,7 @@ static void sends_from_background(struct child *up, void *arg)
     IS(ipc_channel_send(&s, &n, sizeof n, ipc_in_ms(LONG_MS)), 0);
     n = 2; /* by the short way, if there is one */
     IS(ipc_channel_send(&s, &n, sizeof n, ipc_in_ms(LONG_MS)), 0);
+    (void)hear(up);
     goes_into_background(&how, &unused);
     for (n = 3; n < 6; n++)
         IS(ipc_channel_send(&s, &n, sizeof n, ipc_in_ms(LONG_MS)), 0);
@@ -779,10 +782,17 @@ static void daemon_sends_on(const char *scheme)
     choose(scheme);
     IS(ipc_channel_open(&r, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
     c = spawn(sends_from_background, NULL);
+    receive(&r, &next, 2);
+    tell(&c, 0);
+    /* A listener of auto: that finds its sender dead, before the daemon's first call, leaves the
+     * ring to the next one. */
+    if (strcmp(scheme, "auto") == 0)
+        (void)hear(&c);
     receive(&r, &next, 5);
-    (void)hear(&c);
-    if (strcmp(scheme, "auto") != 0)
+    if (strcmp(scheme, "auto") != 0) {
+        (void)hear(&c);
         MUST(ipc_channel_open(&other, uri, IPC_SEND, IPC_NOW) != 0);
+    }
     tell(&c, 0);
     (void)hear(&c);
     finish(&c);
@@ -826,7 +836,8 @@ static void daemon_sends_on_over_channels(void **state)
 
     (void)state;
     for (i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        daemon_sends_on(schemes[i]);
+        if (!is_emulated() || i != 1) /* auto: may end with the parent, before a slow child has gone on */
+            daemon_sends_on(schemes[i]);
 }
 
 static void second_of_parent_and_child_is_told_over_channels(void **state)

@@ -172,7 +172,10 @@ static void attach_names_what_does_not_match(void **state)
         struct ipc_spsc_consumer c;
         char *mem = ring(16, 4, 0), message[16] = "";
 
-        memcpy(mem + wrong[i].at, &wrong[i].value, wrong[i].width);
+        if (wrong[i].width == 4)
+            ck_pr_store_32((uint32_t *)(void *)(mem + wrong[i].at), (uint32_t)wrong[i].value);
+        else
+            memcpy(mem + wrong[i].at, &wrong[i].value, 8);
         assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 16, &me), wrong[i].rc);
         if (strstr(me.why, wrong[i].why) == NULL)
             fail_msg("'%s' does not say '%s'", me.why, wrong[i].why);

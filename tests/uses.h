@@ -327,6 +327,8 @@ int64_t use_call(void *mem, size_t size, struct ipc_peer *me)
     struct ipc_call_client c;
     struct ipc_call_server s;
     struct ipc_ring_status status;
+    struct ipc_ring_hold holds[2];
+    uint64_t from = 0;
     struct use_calls_client uc;
     struct use_calls_server us;
     union use_calls_slot *slot;
@@ -336,6 +338,7 @@ int64_t use_call(void *mem, size_t size, struct ipc_peer *me)
     int64_t n = 0;
 
     n += ipc_ring_inspect(mem, size, &status) + (int64_t)status.sent;
+    n += ipc_ring_holders(mem, size, &from, holds, 2);
     n += (int64_t)ipc_call_footprint(8, 8, 3) + ipc_call_init(mem, size, 8, 8, 3);
     n += ipc_call_client_attach(&c, mem, size, 8, 8, me);
     n += ipc_call_server_attach(&s, mem, size, 8, 8, me);
@@ -380,6 +383,8 @@ int use_shm(int fd)
     rc += ipc_shm_recv_with(&seg, fd, IPC_FOREVER, &how);
     rc += ipc_shm_make(&seg, "o", 1, 1, &o) + ipc_shm_publish(&seg, &o);
     rc += ipc_shm_find(&seg, "o", 1, &o) + ipc_shm_list(&seg, 0, &o);
+    rc += ipc_shm_open_fd(&seg, fd, &how) + (int)ipc_shm_was_used(&seg);
+    rc += ipc_shm_unlink_dead(&seg, "use", &how);
     rc += ipc_shm_hand_over(&seg) + ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id);
     rc += ipc_shm_who(&seg, 0, &who);
     rc += ipc_shm_refuse(&seg, -1, "%s", ipc_shm_why(&seg));
@@ -415,7 +420,7 @@ int use_notify(void *mem, struct ipc_peer *me, int socket)
     rc += ipc_notify_send_fd(&n, socket) + ipc_notify_recv_fd(&n, socket, IPC_NOW);
     ipc_notify_arm(&n);
     ipc_notify_drain(&n);
-    rc += (int)ipc_notify_uses(&n);
+    rc += (int)ipc_notify_uses(&n) + ipc_notify_was_asleep(mem, IPC_NOTIFY_SIZE);
     ipc_any_close(&any);
     ipc_notify_detach(&n);
     return rc;

@@ -32,6 +32,9 @@ struct ipc_channel_socket_ {
     ino_t ino;                     /* of that file */
     struct sockaddr_storage asker; /* unix-dgram:, udp: a listener's answers go here */
     socklen_t asker_size;          /* 0: nobody has asked yet */
+    int64_t came_at;               /* when the connection began */
+    int greeted;                   /* the other side has greeted */
+    int accepted;                  /* this channel is of ipc_channel_accept, or a server's client */
 };
 
 IPC_INLINE struct ipc_channel_socket_ *ipc_channel_get_socket_(const struct ipc_channel *ch)
@@ -49,6 +52,13 @@ IPC_INLINE int ipc_channel_is_unix_(const struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_has_path_(const struct ipc_channel *ch)
 {
     return ipc_channel_is_unix_(ch) && ch->address[0] != '@';
+}
+
+/* Before it is open: has the address no file? A name of auto: has one if it holds a slash. */
+IPC_INLINE int ipc_channel_is_abstract_(const struct ipc_channel *ch)
+{
+    return ch->address[0] == '@' ||
+           ((ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && strchr(ch->address, '/') == NULL);
 }
 
 /* ------------------------------------------------------------------ addresses */

@@ -91,7 +91,11 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     ch->flags |= IPC_CHANNEL_ACCEPTED_;
     ipc_channel_make_blocking_(fd);
     rc = ipc_channel_check_peer_(ch, fd);
-    return rc != 0 ? rc : ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        rc = ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        ipc_channel_greet_(ch, fd);
+    return rc;
 }
 
 IPC_INLINE int ipc_channel_adopt_socket_(struct ipc_channel *ch, int fd)
@@ -176,7 +180,7 @@ IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
 /* Only until open has found out what the descriptor is. */
 static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     "fd",
-    IPC_CHANNEL_KEEPALIVE_,
+    IPC_CHANNEL_KEEPALIVE_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_), /* more than that of pipe: */
     0,
     0,

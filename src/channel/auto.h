@@ -53,7 +53,6 @@ struct ipc_channel_auto_ {
     struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
     int is_listener;                   /* this side answers offers */
     int step;
-    int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
     int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
@@ -63,10 +62,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_TRUST_: as many at most go into the ring of a killed
+ * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
  * process, and no more than went to it before.
  */
-#define IPC_CHANNEL_TRUST_ 256
+#define IPC_CHANNEL_AUTO_TRUST_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -79,8 +78,6 @@ struct ipc_channel_hello_ {
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
 #define IPC_CHANNEL_VERSION_BITS_ 16
-#define IPC_CHANNEL_HELLO_NS_                                                                      \
-    INT64_C(100000000) /* for a client to make its offer, if others wait */
 
 /* Of publish.h. */
 IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch);
@@ -131,26 +128,6 @@ IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned oth
 
     return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
                           ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
-}
-
-/* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
- * not is left, -EPIPE, after 100 ms, if another client waits. */
-IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
-{
-    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
-    struct pollfd p[2];
-    int rc, over;
-
-    p[0].fd = ch->in;
-    p[0].events = p[1].events = POLLIN;
-    do {
-        over = ipc_left_(until) == 0;
-        p[1].fd = over ? own->socket.listener : -1;
-        p[1].revents = 0;
-        rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
-    } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
-    return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
 /* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
@@ -350,7 +327,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     ch->max = ch->how.max;
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return rc;
 }
 
@@ -375,6 +352,8 @@ IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
         rc = rc == -EOWNERDEAD ? -EPIPE : rc;
         ipc_channel_auto_leave_ring_(ch);
         (void)ipc_channel_lose_peer_(ch, rc);
+        if (rc == -EPROTO) /* the program is to learn that such a client came */
+            return rc;
     } while (own->socket.listener >= 0 && ipc_left_(deadline) > 0);
     return own->socket.listener >= 0 ? -ETIMEDOUT : rc;
 }
@@ -415,7 +394,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 
     own->polls = -1;
     own->is_listener = 1;
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return ipc_channel_socket_accept_(listener, ch, deadline);
 }
 
@@ -466,7 +445,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;
@@ -584,7 +563,7 @@ IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
 
 static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     "auto",
-    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_auto_),
     AF_UNIX,
     SOCK_STREAM,

@@ -45,7 +45,7 @@ struct ipc_channel_options {
     size_t depth;       /* mq: messages in the queue; 0: the system's number, 10 */
     mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
     uid_t user;         /* a user that may be the other side, besides this user and root */
-    gid_t group;        /* a group whose processes may be the other side; 0: none */
+    gid_t group;        /* unix:, auto: a group whose processes may be the other side; 0: none */
     uint32_t priority;  /* the first value of ipc_channel's priority */
     int32_t select;     /* the first value of ipc_channel's select */
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
@@ -138,18 +138,20 @@ struct ipc_channel {
  *
  *     seen  holder  recv without a message, send without room       send before it pushes
  *     0     0       waits for a peer until the deadline             pushes
- *     any   k       seen = k; waits; when the kernel proves that k  pushes
- *                   is dead: -EOWNERDEAD, seen = 0, and stays 0
+ *     0, k  k       seen = k; waits; when the kernel proves that k  seen = k; pushes, but asks the
+ *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
 #define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
 #define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
+#define IPC_CHANNEL_UNGREETED_ 32u      /* the other side's greeting has not come yet: see greet.h */
 #define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
 /* What ipc_channel_info tells. */
@@ -222,6 +224,8 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
+#define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */
+#define IPC_CHANNEL_GREETS_ 2048u     /* both sides greet each other first: see greet.h */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */

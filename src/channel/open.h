@@ -10,6 +10,7 @@
 #include "signal.h"
 #include "sysvshm.h"
 #include "publish.h"
+#include "ring_open.h"
 #include "adopt.h"
 
 /* ------------------------------------------------------------------ the table */
@@ -76,13 +77,18 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
-    if ((kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
-        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
     ch->priority = ch->how.priority;
     ch->select = ch->how.select;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
     ch->address = strdup(address);
     return ch->address != NULL ? 0 : -ENOMEM;
+}
+
+/* The mode for what is made, where something is. */
+IPC_INLINE void ipc_channel_default_mode_(struct ipc_channel *ch)
+{
+    if ((ch->kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
+        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
 }
 
 /* Allocates the mechanism's own state. */
@@ -124,6 +130,12 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
+    if ((is & IPC_CHANNEL_GROUPS_) == 0 && how->group != 0)
+        return "no group that is checked; unix: and auto: have one. The group of what is made is the "
+               "process's own: see options.mode";
+    if ((is & IPC_CHANNEL_GROUPS_) != 0 && (how->mode & 077) != 0 && ipc_channel_is_abstract_(ch))
+        return "no file whose mode lets others in: options.user, options.group, or an address with a "
+               "slash";
     return NULL;
 }
 
@@ -169,6 +181,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0)
         rc = ipc_channel_check_request_(ch);
+    if (rc == 0)
+        ipc_channel_default_mode_(ch);
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
         ch->flags |= IPC_CHANNEL_SIGPIPE_IGNORED_;
     if (rc == 0)

@@ -312,7 +312,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     "unix-seq",
-    0,
+    IPC_CHANNEL_GROUPS_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_SEQPACKET,
@@ -321,7 +321,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_unlink_,
     ipc_channel_packet_send_,
     ipc_channel_packet_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -333,7 +333,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
     "unix-dgram",
-    0,
+    IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_DGRAM,

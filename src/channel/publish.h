@@ -299,7 +299,7 @@ IPC_INLINE int ipc_channel_admit_subscriber_(struct ipc_channel *ch)
         rc = ipc_channel_accept_next_(&own->socket, ch, IPC_NOW);
         if (rc != 0)
             return rc;
-        own->came_at = ipc_clock();
+        own->socket.came_at = ipc_clock();
     }
     rc = ipc_channel_recv_hello_(ch, 1, &ring, IPC_NOW);
     ch->max = max; /* one subscriber's maximum is not that of the others */
@@ -346,7 +346,7 @@ IPC_INLINE void ipc_channel_auto_publisher_describe_(const struct ipc_channel *c
 /* What a listener of auto: becomes that publishes. */
 static const struct ipc_channel_kind_ ipc_channel_auto_publisher_kind_ = {
     "auto",
-    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_ | IPC_CHANNEL_GROUPS_,
     sizeof(struct ipc_channel_auto_publisher_),
     AF_UNIX,
     SOCK_STREAM,

@@ -15,9 +15,9 @@
  *            sends before the listener has taken all, it may receive from that one before it is told
  *            of the loss; a server is not.
  *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
- *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
- *            the loss when the ring is full, or when the receiver has left. The next receiver goes
- *            on, and may see again what a killed one had: an eighth of the ring at most.
+ *            several receivers, no end is reported. A ring keeps what was sent, for the next
+ *            receiver, which may see again what a killed one had: an eighth of the ring at most. So
+ *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
@@ -52,6 +52,8 @@ struct ipc_channel_ring_ {
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    int64_t asked_at[2];     /* when the kernel was asked last whether writer, reader lives */
+    int32_t trust;           /* how many messages are sent until reader is looked at again */
     struct ipc_channel_polls_ polls;
     int talks;               /* a listener in both directions: see ring_talk.h */
     int has_asker;           /* talks: a message came since the last loss was reported */
@@ -75,6 +77,7 @@ IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener);
 IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id);
+IPC_INLINE uint64_t ipc_channel_find_sender_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost);
 IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r);
 IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r);
@@ -113,6 +116,13 @@ IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to,
                                                int64_t deadline);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
+
+/*
+ * The end of a ring tells that a process has left it, but not that it was killed. So a send looks at
+ * the clock before the first message, then after one, two, four, ... messages, at last after each
+ * IPC_CHANNEL_TRUST_, and asks the kernel if 8 ms are over: see ipc_channel_check_reader_.
+ */
+#define IPC_CHANNEL_TRUST_ 1024
 
 /* Bytes of a ring of records whose longest record has n. */
 IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
@@ -363,15 +373,51 @@ struct ipc_channel_try_ {
     int64_t rc; /* of the last try */
 };
 
+/* Is it time to ask the kernel again whether the process at the other end lives? A program that
+ * polls asks each 8 ms, and makes no other system call. */
+IPC_INLINE int ipc_channel_is_time_to_ask_(int64_t *asked_at)
+{
+    int64_t now = ipc_clock();
+
+    if (now - *asked_at < IPC_NOTIFY_SLICE_)
+        return 0;
+    *asked_at = now;
+    return 1;
+}
+
+/* Has the process that was seen at the other end left it? Over auto: it comes with the connection: if
+ * another one is there, that is its child. */
+IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen, uint64_t holder)
+{
+    return seen > 1 && holder != seen &&
+           (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
+}
+
+/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
+IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
+{
+    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
+               ? -EOWNERDEAD
+               : -EPIPE;
+}
+
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
  * deadline comes. What the try said, or why there is no more of it, is in t->rc. */
 IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_notify *bell,
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
-                                        t, NULL);
+    /* A process that came, sent, and went between two looks is in *seen already. */
+    static const uint64_t never_left = 0;
+    struct ipc_channel_ring_ *r = t->ch->ring;
+    struct ipc_notify_peer_ peer = {*seen, 0};
+    int rc;
 
+    if (deadline <= IPC_NOW && ipc_channel_is_time_to_ask_(&r->asked_at[bell == &r->out_space]))
+        bell->asks = 1;
+    rc = ipc_notify_wait_with_peer_(bell, holder, &never_left, &peer, deadline,
+                                    ipc_notify_wait_until_, look, t, NULL);
+    *seen = peer.seen;
     if (rc != 0)
         t->rc = rc;
 }
@@ -477,6 +523,28 @@ IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
     r->reader = r->writer = 0;
 }
 
+/* A send is about to push. Is the process gone that it has seen at the other end? What it left it
+ * tells at once; whether it was killed the kernel is asked each 8 ms. 0; -EPIPE or -EOWNERDEAD,
+ * once; then the next process is the one that is seen. */
+IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_notify *n = &r->out_space;
+    int rc = 0;
+
+    if (ipc_channel_has_left_(ch, r->reader, reader)) {
+        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
+    } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
+               ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
+        r->trust = 0;
+        if (reader != 0 && reader != n->reported)
+            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        n->reported = rc != 0 ? reader : n->reported;
+    }
+    r->reader = rc == 0 && reader != n->reported ? reader : 0;
+    return rc;
+}
+
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
@@ -491,10 +559,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
-    else if (reader != r->reader && reader == 0) { /* reported once; then for the next one */
-        r->reader = 0;
-        t.rc = -EPIPE;
-    }
+    if (t.rc == 0)
+        t.rc = ipc_channel_check_reader_(ch, reader);
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
@@ -505,7 +571,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ch->quick_out = &r->out;
     ch->quick_holder = holder;
     ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
-    ch->quick_sends = INT32_MAX;
+    ch->quick_sends = r->trust;
+    r->trust = r->trust < IPC_CHANNEL_TRUST_ / 2 ? r->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
     return 0;
 }
 
@@ -541,7 +608,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
@@ -552,7 +619,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
-        r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
+        if (r->one_sender && r->writer == 0)
+            r->writer = (ch->role & IPC_BOTH) == IPC_RECV ? ipc_channel_find_sender_(r) : 1;
         ch->next = 0;
         if (r->talks)
             ipc_channel_note_asker_(ch);
@@ -674,179 +742,5 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     (void)ipc_notify_post(&r->space);
     return t.rc;
 }
-
-/* ------------------------------------------------------------------ ring: */
-
-/* What a refusal of ipc_shm.h to make or open the segment is as one of open. */
-IPC_INLINE int ipc_channel_segment_error_(int rc)
-{
-    if (rc == -EEXIST)
-        return -EADDRINUSE;
-    return rc == -ENOENT ? -ETIMEDOUT : rc;
-}
-
-/* A ring is in memory: a path is the name of a segment in a file. 0 or -EINVAL. */
-IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
-{
-    return !ipc_shm_is_path_(ch->address)
-               ? 0
-               : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
-}
-
-IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size)
-{
-    size_t offset = (uintptr_t)mem & ((size_t)getpagesize() - 1);
-
-    (void)madvise((unsigned char *)mem - offset, size + offset, MADV_POPULATE_WRITE);
-}
-
-/* Faults in what messages go through, so that none does at its first touch. */
-IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
-{
-    struct ipc_channel_ring_ *r = ch->ring;
-
-    if (r->answers.mem == NULL) {
-        ipc_channel_fault_in_(r->seg.base, r->seg.size);
-    } else {
-        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1);
-        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1);
-    }
-}
-
-/* Opens the segment of a publisher that this process may only read, or whose places are all taken:
- * that is enough for a subscriber whom nobody waits for. 0, or why as before. */
-IPC_INLINE int ipc_channel_open_to_read_(struct ipc_channel *ch, struct ipc_shm_options *how,
-                                         int why, int64_t deadline)
-{
-    struct ipc_shm *seg = &ch->ring->seg;
-    char sentence[256];
-    int rc;
-
-    (void)snprintf(sentence, sizeof sentence, "%s", ipc_shm_why(seg));
-    how->flags |= IPC_SHM_READ_ONLY;
-    rc = ipc_shm_open_with(seg, ch->address, deadline, how);
-    if (rc == -EACCES) {
-        how->owner = ch->how.user; /* 0 is root, whose segment is permitted */
-        rc = ipc_shm_open_with(seg, ch->address, deadline, how);
-    }
-    if (rc == 0 && ipc_channel_is_lossy_(ch))
-        return 0;
-    ipc_shm_close(seg);
-    return ipc_shm_refuse(seg, why, "%s", sentence);
-}
-
-IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
-{
-    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_check_name_(ch);
-    struct ipc_shm *seg;
-
-    rc = rc != 0 ? rc : ipc_channel_ring_new_(ch);
-    if (rc != 0)
-        return rc;
-    if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
-                                   "ring: several receivers: one direction only: open two");
-    if (ch->how.clients > IPC_CHANNEL_LANES_ ||
-        (ch->how.clients != 0 && (ch->how.senders | ch->how.receivers) != 0))
-        return ipc_channel_refuse_(ch, -EINVAL,
-                                   "ring: %u clients, %u senders, %u receivers: up to %u clients, "
-                                   "which are the senders, too",
-                                   ch->how.clients, ch->how.senders, ch->how.receivers,
-                                   IPC_CHANNEL_LANES_);
-    seg = &ch->ring->seg;
-    how.mode = ch->how.mode;
-    /* As many as there can be handles of the ring, or lanes and their receivers. */
-    how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
-    if (ch->how.publish != 0)
-        how.members = ipc_channel_subscribers_(ch) + 1;
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    if (!listener)
-        how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
-    rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
-                  : ipc_shm_open_with(seg, ch->address, deadline, &how);
-    if (rc == -EACCES && !listener && ch->how.user != 0) {
-        how.owner = ch->how.user;
-        rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
-    }
-    if ((rc == -EACCES || rc == -EUSERS) && ch->role == IPC_RECV)
-        rc = ipc_channel_open_to_read_(ch, &how, rc, deadline);
-    if (rc != 0)
-        return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
-                                   ipc_shm_why(seg));
-    rc = ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
-    if (rc == 0 && !listener)
-        ipc_channel_fault_in_rings_(ch);
-    return rc;
-}
-
-/* A segment of ring: has the magic of ipc_shm.h, and its objects are our rings; it has no object if
- * its listener was killed before it made one. */
-IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
-{
-    char path[PATH_MAX];
-    struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
-    struct ipc_shm_header_ h;
-    struct ipc_shm unused;
-    int rc = ipc_channel_ring_check_name_(ch);
-    int64_t n;
-    size_t i;
-
-    rc = rc != 0 ? rc : ipc_shm_path_(&unused, path, ch->address);
-    if (rc != 0)
-        return rc;
-    memset(&h, 0, sizeof h);
-    n = ipc_channel_read_at_(path, &h, sizeof h, 0);
-    if (n >= 0 && (h.magic != IPC_SHM_MAGIC || h.members > IPC_SHM_MEMBERS_MAX ||
-                   h.objects != IPC_SHM_OBJECTS))
-        return -EPROTO;
-    if (n >= 0)
-        n = ipc_channel_read_at_(path, entry, sizeof entry,
-                                 sizeof h + h.members * sizeof(struct ipc_shm_member_));
-    if (n < (int64_t)sizeof entry)
-        return n < 0 ? (int)n : -EPROTO;
-    for (i = 0; i < IPC_SHM_OBJECTS; i++) {
-        char *object = entry[i].name;
-
-        object[IPC_SHM_NAME_MAX] = '\0';
-        if (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
-            strcmp(object, "shared") != 0 && strcmp(object, "answers") != 0)
-            return -EPROTO;
-    }
-    return ipc_channel_remove_(path, S_IFREG);
-}
-
-static const struct ipc_channel_serve_ ipc_channel_ring_serve_ = {
-    ipc_channel_serve_ring_,
-    ipc_channel_ring_server_close_,
-    ipc_channel_ring_server_recv_,
-    ipc_channel_ring_server_send_to_,
-    ipc_channel_ring_server_drop_,
-    NULL, /* flush: nothing is left */
-    ipc_channel_ring_descriptor_,
-    ipc_channel_ring_server_describe_,
-    ipc_channel_ring_server_is_ready_,
-};
-
-static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
-    "ring",
-    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_PUBLISHES_,
-    0, /* own: ipc_channel's ring */
-    0,
-    0,
-    ipc_channel_ring_open_,
-    NULL, /* close */
-    ipc_channel_ring_unlink_,
-    ipc_channel_shared_send_,
-    ipc_channel_polled_recv_,
-    NULL, /* meet: send and recv wait for peers */
-    NULL, /* reopen */
-    NULL, /* prepare */
-    NULL, /* accept */
-    ipc_channel_ring_descriptor_,
-    NULL, /* describe */
-    ipc_channel_ring_is_ready_,
-    &ipc_channel_ring_serve_,
-};
 
 #endif

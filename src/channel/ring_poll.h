@@ -149,6 +149,16 @@ IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, si
     return ipc_channel_shared_recv_(ch, to, size, deadline);
 }
 
+/* Is the process gone that was seen at the other end, where one sends? */
+IPC_INLINE int ipc_channel_has_lost_(const struct ipc_channel *ch, const uint64_t *holder)
+{
+    const struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t now = ck_pr_load_64(holder);
+
+    return r->one_sender && r->writer != 0 &&
+           (now == 0 || ipc_channel_has_left_(ch, r->writer, now));
+}
+
 /* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
 IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 {
@@ -162,10 +172,9 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
         return ipc_channel_has_news_(r);
     if (r->in.ring == NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
-               (r->one_sender && r->writer != 0 &&
-                ck_pr_load_64(&r->take.m.ring->end[0]) == 0);
+               ipc_channel_has_lost_(ch, &r->take.m.ring->end[0]);
     return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+           ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
 }
 
 #endif

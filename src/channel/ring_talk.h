@@ -43,7 +43,7 @@ IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener)
         ipc_record_ask_(&r->out);
 }
 
-/* The lane of "to". */
+/* The lane of the ring that we receive from. */
 IPC_INLINE struct ipc_record_lane_ *ipc_channel_to_lane_(const struct ipc_channel_ring_ *r)
 {
     return ipc_record_lane_at_((struct ipc_record_shared *)(void *)r->in.ring, 0);
@@ -83,7 +83,7 @@ IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r)
     uint64_t reader = ck_pr_load_64(&r->out.ring->end[1]), asker = ipc_channel_find_asker_(r);
 
     r->sender = ck_pr_load_64(&r->in.ring->end[0]);
-    if (asker != 0 && reader != asker)
+    if (asker != 0 && (reader != asker || reader == r->out_space.reported))
         return -EPIPE;
     if (asker == 0 && r->reader != 0 && reader != r->reader) { /* reported once */
         r->reader = 0;
@@ -108,7 +108,16 @@ IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch)
     r->writer = id != 0 ? id : r->writer;
 }
 
-/* How a client has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
+/* The process that sent the last message, of a ring that one sends to; 1: it is not known. */
+IPC_INLINE uint64_t ipc_channel_find_sender_(struct ipc_channel_ring_ *r)
+{
+    uint64_t id = 0;
+
+    (void)ipc_record_find_term_(ipc_channel_to_lane_(r), r->in.at, &id);
+    return id != 0 ? id : 1;
+}
+
+/* How a sender has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
 IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
 {
     struct ipc_record_lane_ *l = ipc_channel_to_lane_(r);
@@ -118,7 +127,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return -EPIPE;
+    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_gone_(&r->data, id);
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next

@@ -74,6 +74,7 @@ IPC_INLINE int ipc_channel_sem_take_(struct ipc_channel_shm_ *own, unsigned plac
     own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + place;
     own->self[1] = (uint64_t)getpid();
     own->self[0] = own->me.id;
+    own->self[2] = 0;
     /* As in ipc_shm_enter_: what was inherited must not be taken for what was attached since. */
     if (own->word < ipc_shm_last_self_())
         own->word += own->word == 0 ? IPC_SHM_SELF_ : 1;
@@ -96,10 +97,10 @@ IPC_INLINE int ipc_channel_sem_inherit_(void *arg, uint64_t id, int leaves)
     struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)arg;
     int i;
 
-    if (leaves)
-        return -ECHILD;
     if (ipc_channel_sem_is_placed_(own))
         return own->me.id == id; /* 0: the other end's call came first */
+    if (leaves)
+        return -ECHILD;
     if (own->self[2] == 0)
         own->self[2] = (uint64_t)ipc_in_ms(1000);
     while (ipc_channel_sem_take_(own, id % 2) != 0) {
@@ -123,8 +124,9 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 
     if (self == MAP_FAILED)
         return ipc_channel_refuse_errno_(ch, "map a page for");
-    (void)madvise(self, page, MADV_WIPEONFORK);
     own->self = (uint64_t *)self;
+    if (!ipc_wipe_on_fork_(self, page))
+        own->word = ipc_shm_last_self_();
     own->me.alive = ipc_channel_sem_alive_;
     own->me.arg = own;
     own->me.inherit = ipc_channel_sem_inherit_;

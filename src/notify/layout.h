@@ -78,7 +78,7 @@
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_notify_shared {
     uint32_t word;   /* see the top */
-    uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
+    uint32_t kind;   /* of ipc_notify_kind_in_memory_; constant after init; attach compares it */
     uint64_t deaf;   /* handles of processes that cannot stir: do not rely on it */
     union {
         sem_t sem;
@@ -189,6 +189,18 @@ IPC_INLINE struct timespec ipc_notify_time_(int64_t deadline)
 
 /* ------------------------------------------------------------------ init, attach and detach */
 
+/* The kind as it stands in memory. Each libc has a semaphore of its own: glibc's with 64 bits and
+ * with 32, and musl's, differ. */
+IPC_INLINE uint32_t ipc_notify_kind_in_memory_(unsigned kind)
+{
+    uint32_t libc = sizeof(long) == 8 ? 0 : 256;
+
+#ifndef __GLIBC__
+    libc += 512;
+#endif
+    return kind == IPC_NOTIFY_SEMAPHORE ? kind + libc : kind;
+}
+
 IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
@@ -198,7 +210,7 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
     memset(mem, 0, sizeof *s);
     if (kind == IPC_NOTIFY_SEMAPHORE && sem_init(&s->u.sem, 1, 0) != 0)
         return -errno;
-    s->kind = kind;
+    s->kind = ipc_notify_kind_in_memory_(kind);
     return 0;
 }
 
@@ -275,7 +287,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
-    if (ck_pr_load_32(&s->kind) != kind)
+    if (ck_pr_load_32(&s->kind) != ipc_notify_kind_in_memory_(kind))
         return -EPROTO;
     n->kind = kind;
     n->at = s;
@@ -329,6 +341,16 @@ IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n)
         return -EROFS;
     ipc_notify_set_flags_(n, IPC_NOTIFY_UNASKED_);
     return 0;
+}
+
+IPC_INLINE int ipc_notify_was_asleep(const void *mem, size_t size)
+{
+    const struct ipc_notify_shared *s = (const struct ipc_notify_shared *)mem;
+
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
+        return -EINVAL;
+    return (int)(ck_pr_load_32(&s->word) &
+                 (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_));
 }
 
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)

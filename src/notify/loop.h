@@ -111,7 +111,7 @@ IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t
     m->msg_iov = io;
     m->msg_iovlen = 1;
     m->msg_control = control->room;
-    m->msg_controllen = CMSG_SPACE(fds * sizeof(int));
+    m->msg_controllen = (socklen_t)CMSG_SPACE(fds * sizeof(int)); /* musl has that type */
 }
 
 IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
@@ -136,7 +136,7 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    c->cmsg_len = (socklen_t)CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(c), fds, count * sizeof(int));
     do
         sent = sendmsg(socket, &m, MSG_NOSIGNAL);

@@ -29,6 +29,11 @@
 #define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pipe where there is none */
 #define IPC_NOTIFY_SIGNAL 3u    /* a queued real-time signal, read from a signalfd */
 
+/* How processes sleep: ipc_notify_was_asleep. */
+#define IPC_SLEEPS_BRIEFLY 1 /* on the futex or semaphore, for the time being */
+#define IPC_SLEEPS_LONG 2    /* in poll */
+#define IPC_SLEEPS_LOOP 4    /* in an event loop */
+
 /* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
 #define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
 #define IPC_USES_MEMBARRIER 2u /* else a full fence in each post. Known after the first sleep */
@@ -111,7 +116,8 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
  *
  *   0
  *   -EINVAL  as of ipc_notify_init
- *   -EPROTO  the memory says another kind, or is no notifier
+ *   -EPROTO  the memory says another kind, or a semaphore of another libc (glibc, musl; 32 and 64
+ *            bits), or is no notifier
  *   -EROFS   IPC_NOTIFY_SEMAPHORE: this process may only read the memory (IPC_PEER_READ_ONLY)
  */
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
@@ -130,6 +136,16 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n);
  * If the peer wakes often, looking less than that makes both sleep for each message. Wait-free.
  */
 IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield);
+
+/*
+ * How processes sleep on the notifier in mem[0..size), for a monitor that does not attach to it, and
+ * may only read: a sum of IPC_SLEEPS_*, 0 where nobody sleeps. The notifier does not know how many
+ * they are, nor which; a process that only reads, and one that was killed and nobody woken since,
+ * are not told apart from none and from a sleeper. Wait-free.
+ *
+ *   -EINVAL  mem is NULL or not 8-byte aligned, or size is less than IPC_NOTIFY_SIZE
+ */
+IPC_INLINE int ipc_notify_was_asleep(const void *mem, size_t size);
 
 /* What this process uses, as a sum of IPC_USES_*. The last three are known after the first long
  * sleep, the first call of ipc_notify_fd, and the first signal. Wait-free. */

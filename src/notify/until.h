@@ -20,6 +20,12 @@ IPC_FORCE_INLINE int ipc_notify_wait_until_(struct ipc_notify *n, int64_t deadli
 typedef int ipc_notify_wait_(struct ipc_notify *n, int64_t deadline, ipc_notify_look_ *look,
                              void *handle, void *argument);
 
+/* What an end of a ring knows of the process at the other end. */
+struct ipc_notify_peer_ {
+    uint64_t seen; /* the process last seen there; 0 once its end was reported */
+    uint64_t left; /* how often that end had been left, when that was last looked at */
+};
+
 /* A wait that also ends when another process holds the other end of a ring. */
 struct ipc_notify_watched_ {
     ipc_notify_look_ *look;
@@ -37,7 +43,7 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
     return w->state != 0 || ck_pr_load_64(w->holder) != w->now;
 }
 
-/* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death
+/* At attach: the process at the other end, for `seen` of struct ipc_notify_peer_. A death
  * that is older than this handle is not reported: the process that died has no more to do with it
  * than one that never came. A process that attaches to many rings asks once in 0.1 ms. */
 IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t *holder)
@@ -63,32 +69,39 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of
- * the handle, is the process last seen there, 0 once its end was reported. Attach and detach of the
- * other end post this end's bell. Otherwise as `wait`.
+ * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *left counts the
+ * detaches: a process may have come and gone while this end always found messages, or room, and
+ * never looked at the holder. *peer is the handle's. Attach and detach of the other end post this
+ * end's bell. Otherwise as `wait`.
  */
 IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *holder,
-                                                uint64_t *peer_seen, int64_t deadline,
+                                                const uint64_t *left,
+                                                struct ipc_notify_peer_ *peer, int64_t deadline,
                                                 ipc_notify_wait_ *wait, ipc_notify_look_ *look,
                                                 void *handle, void *argument)
 {
     struct ipc_notify_watched_ w = {look, handle, argument, holder, 0, 0};
-    int rc = 0;
+    uint64_t count;
+    int rc = 0, is_gone;
 
     do {
         w.now = ck_pr_load_64(holder);
+        /* Without it this end could find the other one free, and an older count: nobody would tell
+         * it later. Partner: ipc_ring_detach_end_. */
+        ck_pr_fence_load(); /* no twin */
+        count = ck_pr_load_64(left);
         w.state = look(handle, argument);
         if (w.state != 0)
             break;
-        if (w.now == 0 && *peer_seen != 0) {
-            *peer_seen = 0;
+        is_gone = w.now == 0 && (peer->seen != 0 || peer->left != count);
+        peer->seen = w.now != n->reported ? w.now : 0;
+        peer->left = count;
+        if (is_gone)
             return -EPIPE;
-        }
-        *peer_seen = w.now != n->reported ? w.now : 0;
         ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
         rc = wait(n, deadline, ipc_notify_look_or_change_, &w, NULL);
         if (rc == -EOWNERDEAD) {
-            *peer_seen = 0;
+            peer->seen = 0;
             rc = n->peer.alive(n->peer.arg, n->reported) < 0 ? -EPIPE : rc;
         }
         if (rc == 0 && w.state == 0 && ipc_left_(deadline) == 0)
@@ -103,7 +116,8 @@ IPC_INLINE int ipc_notify_refuse_bell_(const void *bell, unsigned kind, struct i
     if (me != NULL)
         (void)snprintf(me->why, sizeof me->why,
                        "ring whose bell is of another kind; kind: %u there, %u here",
-                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
+                       (unsigned)((const struct ipc_notify_shared *)bell)->kind,
+                       (unsigned)ipc_notify_kind_in_memory_(kind));
     return -EPROTO;
 }
 
@@ -122,7 +136,7 @@ IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigne
 IPC_INLINE int ipc_notify_move_(struct ipc_notify *n, void *bell, struct ipc_peer *me)
 {
     n->at = (struct ipc_notify_shared *)bell;
-    if (ck_pr_load_32(&n->at->kind) != n->kind)
+    if (ck_pr_load_32(&n->at->kind) != ipc_notify_kind_in_memory_(n->kind))
         return ipc_notify_refuse_bell_(bell, n->kind, me);
     ipc_notify_set_lacks_(n);
     return 0;

@@ -288,7 +288,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
-        ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
+        ipc_ring_detach_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 

@@ -49,6 +49,9 @@ struct ipc_ring_shared_ {
     unsigned char pad[8];
 };
 
+/* The ring's fields end[2] and left[2] are beside each other: from an end to its count. */
+#define IPC_RING_LEFT_ 2
+
 #define IPC_RING_NEXT_ (UINT64_C(0x76657273) << 32) /* "vers" */
 
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
@@ -355,6 +358,16 @@ IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
     /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
+}
+
+/* Detaches from an end: frees it, and counts in `left` that one has gone. The process at the other
+ * end may have had no look between this one's attach and now, as it always found messages or room:
+ * then the count tells it. */
+IPC_INLINE void ipc_ring_detach_end_(uint64_t *end, uint64_t id)
+{
+    /* Before the end is free, so that whoever finds it free finds the count as well. */
+    (void)ck_pr_faa_64(end + IPC_RING_LEFT_, 1);
+    ipc_ring_leave_end_(end, id);
 }
 
 /* The scans of one process for a holder that it may replace. Begins as zeros. */

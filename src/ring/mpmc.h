@@ -629,7 +629,7 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
     if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
-            ipc_ring_leave_end_(m->end, m->id);
+            ipc_ring_detach_end_(m->end, m->id);
     }
     memset(m, 0, sizeof *m);
     ipc_ring_begin_self_(&m->self, NULL, NULL);

@@ -104,7 +104,8 @@ struct ipc_mpmc_shared {
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
     uint64_t end[2];  /* of an end for one process at a time: its holder, as in ipc_spsc_shared */
-    unsigned char pad1[24];
+    uint64_t left[2];
+    unsigned char pad1[8];
     /* Hints, stored by anyone: about where the next claim and the next message are. */
     uint64_t tail;
     unsigned char pad2[120];
@@ -115,6 +116,8 @@ struct ipc_mpmc_shared {
     /* the seats, in whole lines; then capacity slots of ipc_ring_line_stride_(bytes) each */
 };
 
+IPC_RING_ASSERT_(mpmc_left,
+                 offsetof(struct ipc_mpmc_shared, left) == offsetof(struct ipc_mpmc_shared, end) + 16)
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)

@@ -245,7 +245,10 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ck_pr_store_64(&p->lane->tail, p->tail);
-        ipc_ring_leave_end_(p->holder, p->id);
+        if (p->holder == &p->ring->end[0])
+            ipc_ring_detach_end_(p->holder, p->id);
+        else /* one of several: its term in the lane says so */
+            ipc_ring_leave_end_(p->holder, p->id);
     }
     (void)ipc_record_producer_disable_(p, -EINVAL);
 }
@@ -255,7 +258,7 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
     if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
         if (c->head != c->published)
             ipc_record_publish_(c);
-        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+        ipc_ring_detach_end_(&c->ring->end[1], c->id);
     }
     (void)ipc_record_consumer_disable_(c, -EINVAL);
 }

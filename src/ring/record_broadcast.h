@@ -379,7 +379,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
-        ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
+        ipc_ring_detach_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 

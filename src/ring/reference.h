@@ -45,12 +45,12 @@
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
  *       Makes the ring if it is not there. The errors of ipc_shm_make and NAME_init; and -EPROTO
  *       where something else has that name: another kind, capacity, message size, version of the
- *       type or `how`.
+ *       type or `how`. Where another process is making it, waits for that; -EBUSY after a second.
  *   int NAME_END_open(struct NAME_END *, struct ipc_shm *, const char *name)
  *       Attaches to an end of the ring. Waits until the ring is there, as ipc_shm_find does. The
  *       errors of both.
  *   int NAME_END_create(struct NAME_END *, struct ipc_shm *, const char *name, capacity [, how])
- *       NAME_create, then NAME_END_open. Where another process is making the ring, waits for that.
+ *       NAME_create, then NAME_END_open.
  *
  * Messages: lock-free or wait-free, never blocking; the errors stand at ipc_spsc_push and the like
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
@@ -81,6 +81,8 @@
  *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
  *       What the ring in an object is and how full, for a process that takes no end of it, and may
  *       only read. Of any kind.
+ *   int ipc_ring_holders(void *mem, size_t size, uint64_t *from, struct ipc_ring_hold *, unsigned n)
+ *       Which process holds which end, lane, seat and slot of it: the same.
  *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
@@ -96,9 +98,9 @@
  *                      before.
  *         -EPIPE       the other end was detached, or its process has closed the segment. (A
  *                      process that ends without either counts as killed.) These two are
- *                      reported once for each process that was seen at the other end; after that a
- *                      call waits for its successor. Deaths from before this handle was attached
- *                      are not reported.
+ *                      reported once, by the first call that finds no message, or no room: for the
+ *                      processes that were at the other end since this handle was attached, unless
+ *                      another one is there already. After that a call waits for a successor.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.

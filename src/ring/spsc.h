@@ -40,9 +40,11 @@
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
     struct ipc_ring_shared_ is;
-    /* The holders of the producer's end and of the consumer's, as in core.h. */
+    /* The holders of the producer's end and of the consumer's, and how often each was left, as in
+     * core.h. */
     uint64_t end[2];
-    unsigned char pad1[48];
+    uint64_t left[2];
+    unsigned char pad1[32];
     /* Every position below has been consumed. Written by the consumer alone. */
     uint64_t head;
     unsigned char pad2[120];
@@ -54,6 +56,7 @@ struct ipc_spsc_shared {
 };
 
 IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
+IPC_RING_ASSERT_(left, offsetof(struct ipc_spsc_shared, left) == 80)
 IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
 IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
 IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
@@ -347,7 +350,7 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self))
-        ipc_ring_leave_end_(&p->ring->end[0], p->id);
+        ipc_ring_detach_end_(&p->ring->end[0], p->id);
     (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
@@ -356,7 +359,7 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
     if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
         if (c->head != c->published)
             ipc_spsc_publish_(c);
-        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+        ipc_ring_detach_end_(&c->ring->end[1], c->id);
     }
     (void)ipc_spsc_consumer_disable_(c, -EINVAL);
 }

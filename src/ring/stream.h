@@ -45,7 +45,8 @@ struct ipc_stream_shared {
     /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
     struct ipc_ring_shared_ is;
     uint64_t end[2]; /* holders of the producer's and the consumer's end, as in core.h */
-    unsigned char pad1[48];
+    uint64_t left[2];
+    unsigned char pad1[32];
     /* The positions of both ends, in elements. */
     uint64_t tail;
     unsigned char pad2[56];
@@ -60,6 +61,7 @@ struct ipc_stream_shared {
     /* up to a page, and then capacity elements */
 };
 
+IPC_RING_ASSERT_(stream_left, offsetof(struct ipc_stream_shared, left) == 80)
 IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
 IPC_RING_ASSERT_(stream_head, offsetof(struct ipc_stream_shared, head) == 256)
 IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
@@ -232,7 +234,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
     if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
-        ipc_ring_leave_end_(s->holder, s->id);
+        ipc_ring_detach_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }
 

@@ -89,7 +89,7 @@ struct NAME_END {
     struct ipc_K_END raw;
 #ifdef IPC_NOTIFY_H
     struct ipc_notify data, space;
-    uint64_t peer_seen; /* the process last seen at the other end; 0 once its end was reported */
+    struct ipc_notify_peer_ peer;
     uint64_t woken_for; /* the position that the other end was last woken for */
 #endif
 };
@@ -150,8 +150,9 @@ IPC_INLINE int NAME_END_wait_until_(struct NAME_END *h, void *argument, int64_t 
     if (h->H.ring == NULL)
         return h->H.error;
     return ipc_notify_wait_with_peer_(
-        &h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END], &h->peer_seen, deadline,
-        ipc_notify_wait_until_, NAME_END_look_, h, argument);
+        &h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END],
+        &h->H.ring->left[IPC_RING_OTHER_END], &h->peer, deadline, ipc_notify_wait_until_,
+        NAME_END_look_, h, argument);
 }
 #endif
 IPC_TEMPLATE_END
@@ -166,8 +167,9 @@ if (rc != 0) {
     return h->H.error = rc;
 }
 h->IPC_RING_OURS_END.looks_each_second = 1;
-h->peer_seen =
+h->peer.seen =
     ipc_notify_first_seen_(&h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END]);
+h->peer.left = ck_pr_load_64(&h->H.ring->left[IPC_RING_OTHER_END]);
 h->woken_for = ck_pr_load_64(&h->H.ring->head);
 (void)ipc_notify_post(&h->IPC_RING_THEIRS_END); /* a sleeper there is to watch this process now */
 if (ANYONE) {
@@ -279,7 +281,7 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
         return ipc_shm_refuse(seg, -EINVAL,
                               "ring '%s': capacity %llu is not a power of two, or out of range", name,
                               (unsigned long long)capacity);
-    rc = ipc_shm_make(seg, name, KIND, footprint, &object);
+    rc = ipc_shm_make_with_others_(seg, name, KIND, footprint, &object);
     if (rc == 0) {
         rc = NAME_init(object.mem, object.size, capacity HOW(, how));
         return rc != 0 ? rc : ipc_shm_publish(seg, &object);
@@ -297,8 +299,7 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
 }
 IPC_TEMPLATE_END
 
-/* open attaches to it, and then does MAP; create makes it first. Where another process is making
- * it, open waits for that, and then it may be another than was asked for. */
+/* open attaches to it, and then does MAP; create makes it first, if it is not there. */
 IPC_TEMPLATE(IPC_RING_OPEN_, NAME, END, H, KIND, HOW, MAP)
 IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char *name)
 {
@@ -317,18 +318,13 @@ IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char
 IPC_INLINE int NAME_END_create(struct NAME_END *h, struct ipc_shm *seg, const char *name,
                                uint64_t capacity HOW(, unsigned how))
 {
-    int made = NAME_create(seg, name, capacity HOW(, how)), rc = made;
+    int rc = NAME_create(seg, name, capacity HOW(, how));
 
+    if (rc == 0)
+        return NAME_END_open(h, seg, name);
     memset(h, 0, sizeof *h);
     ipc_ring_begin_self_(&h->H.self, NULL, NULL);
-    if (made == 0 || made == -EBUSY)
-        rc = NAME_END_open(h, seg, name);
-    if (rc == 0 && made == -EBUSY) {
-        rc = NAME_create(seg, name, capacity HOW(, how));
-        if (rc != 0)
-            NAME_END_detach(h);
-    }
-    return rc == 0 ? 0 : (h->H.error = rc);
+    return h->H.error = rc;
 }
 IPC_TEMPLATE_END
 

@@ -57,10 +57,11 @@
  * The ends of rings notice a fork by a word of the page that fork wipes (MADV_WIPEONFORK), struct
  * ipc_peer's self: all ones in the process that attached by it, or that has its id by
  * ipc_shm_hand_over, and 0 in a child. A child that becomes a member of its own takes the next word,
- * so what it inherited is not taken for what it has attached.
+ * so what it inherited is not taken for what it has attached. Where fork wipes nothing, all use a
+ * word that is always 0, by which each call of an end asks for the pid.
  *
- * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
- * is found only when the children are gone, and no living process is taken for dead.
+ * An emulator may not know MADV_DONTFORK. Then a child gives up its parent's page at its first call.
+ * Until then the parent's death is not found, and no living process is taken for dead.
  */
 #ifndef IPC_SRC_SHM_IDENTITY_H
 #define IPC_SRC_SHM_IDENTITY_H 1
@@ -77,12 +78,18 @@ IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-/* Did this process get the handle's id itself? Else the handle came by fork. The kernel has wiped
- * the mark in a child, so that two processes with the same pid, in two namespaces, differ. Kernels
- * before 4.14, and some emulators, do not wipe it: there the pids differ, or nothing does. */
+/* This process, as its mark says it: the pid. The kernel has wiped the mark in a child, so that two
+ * processes with the same pid, in two namespaces, differ. Where it does not, see ipc_wipe_on_fork_,
+ * the mark has the namespace, too. */
+IPC_INLINE uint64_t ipc_shm_this_process_(const struct ipc_shm *seg)
+{
+    return (seg->unwiped ? ipc_shm_pid_ns_() << 32 : 0) | (uint64_t)getpid();
+}
+
+/* Did this process get the handle's id itself? Else the handle came by fork. */
 IPC_INLINE int ipc_shm_is_ours_(const struct ipc_shm *seg)
 {
-    return seg->mark != NULL && ck_pr_load_64(seg->mark) == (uint64_t)getpid();
+    return seg->mark != NULL && ck_pr_load_64(seg->mark) == ipc_shm_this_process_(seg);
 }
 
 #ifndef F_OFD_GETLK
@@ -90,28 +97,39 @@ IPC_INLINE int ipc_shm_is_ours_(const struct ipc_shm *seg)
 #define F_OFD_SETLK 37
 #endif
 
+#ifdef SYS_fcntl64 /* a target with 32 bits, where off_t may have 32, too */
+struct ipc_shm_flock_ {
+    short l_type, l_whence;
+    int64_t l_start, l_len;
+    int32_t l_pid;
+};
+#define ipc_shm_fcntl_(fd, how, lock) (int)syscall(SYS_fcntl64, fd, how, lock)
+#else
+#define ipc_shm_flock_ flock
+#define ipc_shm_fcntl_ fcntl
+#endif
+
 /* Takes the lock on a byte (F_OFD_SETLK), or asks whether another description has it
  * (F_OFD_GETLK). */
 IPC_INLINE int ipc_shm_lock_(int fd, int how, uint64_t byte, short *type)
 {
-    struct flock lock;
+    struct ipc_shm_flock_ lock;
     int rc;
 
     memset(&lock, 0, sizeof lock);
     lock.l_type = *type;
     lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t)byte;
+    lock.l_start = (int64_t)byte;
     lock.l_len = 1;
-    rc = fcntl(fd, how, &lock);
+    rc = ipc_shm_fcntl_(fd, how, &lock);
     *type = lock.l_type;
     return rc == 0 ? 0 : -errno;
 }
 
-/* The byte of the family's lock: another one for each id, where off_t has room for that. */
+/* The byte of the family's lock: another one for each id. */
 IPC_INLINE uint64_t ipc_shm_family_byte_(uint64_t id)
 {
-    return sizeof(off_t) < 8 ? UINT64_C(1) << 30 | (id & ((UINT64_C(1) << 30) - 1))
-                             : UINT64_C(1) << 48 | id;
+    return UINT64_C(1) << 48 | id;
 }
 
 /* Is our descriptor still that of the segment? A program may have closed it, and opened another. */
@@ -192,9 +210,6 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
 #ifndef MADV_DONTFORK
 #define MADV_DONTFORK 10
 #endif
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
 
 /* Maps what the lock of life is to live in: a page of the description `fd`. */
 IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
@@ -215,7 +230,32 @@ IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
     return 0;
 }
 
+/* A child has no lock of life by its parent's handle. Unmaps what an emulator has copied all the
+ * same, see ipc_wipe_on_fork_: or it would be the parent's life, too. Linux has not, and something
+ * else may be there since, so the process's maps are asked. */
+IPC_INLINE void ipc_shm_leave_life_(struct ipc_shm *seg)
+{
+    FILE *maps = seg->life != NULL && seg->unwiped ? fopen("/proc/self/maps", "re") : NULL;
+    unsigned long long start, inode;
+    char line[256];
+
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%llx-%*x ---s %*x %*x:%*x %llu", &start, &inode) == 2 &&
+            start == (uintptr_t)seg->life && inode == seg->inode)
+            (void)munmap(seg->life, seg->life_size);
+    if (maps != NULL)
+        (void)fclose(maps);
+    seg->life = NULL;
+}
+
 #define IPC_SHM_SELF_ 8u /* the first word of the page below for the ends of rings */
+
+/* The last word of the page stays 0: it is that of each process where nothing is wiped, and after
+ * some 500 generations. Their ends ask at each call which process this is. */
+IPC_INLINE unsigned ipc_shm_last_self_(void)
+{
+    return (unsigned)((size_t)getpagesize() / sizeof(uint64_t)) - 1;
+}
 
 /* Makes the page that fork wipes. Its words are this process's mark; which process is about to
  * join; until when we wait for our parent's death, see ipc_shm_inherit_; and those by which the ends
@@ -230,16 +270,11 @@ IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
     mark = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mark == MAP_FAILED)
         return ipc_shm_refuse(seg, -ENOMEM, "cannot map a page: %s", strerror(errno));
-    (void)madvise(mark, size, MADV_WIPEONFORK);
     seg->mark = (uint64_t *)mark;
+    seg->unwiped = !ipc_wipe_on_fork_(mark, size);
+    if (seg->unwiped)
+        seg->self = ipc_shm_last_self_();
     return 0;
-}
-
-/* The last word of the page stays 0: it is that of each process after some 500 generations, whose
- * ends ask at each call which process this is. */
-IPC_INLINE unsigned ipc_shm_last_self_(void)
-{
-    return (unsigned)((size_t)getpagesize() / sizeof(uint64_t)) - 1;
 }
 
 /* What is attached by our word from now on, and was by it before, is this process's own. */
@@ -312,10 +347,11 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
         seg->self += seg->self == 0 ? IPC_SHM_SELF_ : 1;
     ipc_shm_own_self_(seg);
     seg->peer.self = &seg->mark[seg->self];
+    ck_pr_store_64(&seg->mark[2], 0); /* of our parent, where the mark is not wiped */
     /* Without it another thread could go on with our parent's id. Partner: the load fence in
      * ipc_shm_become_member_. */
     ck_pr_fence_store();
-    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+    ck_pr_store_64(seg->mark, ipc_shm_this_process_(seg));
 }
 
 /* This process was forked by a member that has handed its id over: goes on with that. 1; 0: another
@@ -329,7 +365,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     int life = -1, has = 0;
     short type = F_WRLCK;
 
-    seg->life = NULL; /* not inherited */
+    ipc_shm_leave_life_(seg);
     if (seg->handed == 0 || ck_pr_load_64(&m->id) != seg->handed ||
         ck_pr_load_32(&m->family) != family)
         return 0;
@@ -360,7 +396,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     ck_pr_store_64(&m->pid_ns, seg->pid_ns);
     /* As in ipc_shm_enter_. */
     ck_pr_fence_store();
-    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+    ck_pr_store_64(seg->mark, ipc_shm_this_process_(seg));
     return 1;
 }
 

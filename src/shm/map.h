@@ -134,11 +134,13 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
     seg->lock_rc = seg->huge_rc = -EOPNOTSUPP;
 }
 
-/* Unmaps what is this process's own. What the lock of life lived in was not inherited by fork. */
+/* Unmaps what is this process's own. */
 IPC_INLINE void ipc_shm_unmap_own_(struct ipc_shm *seg)
 {
     if (seg->life != NULL && ipc_shm_is_ours_(seg))
         (void)munmap(seg->life, seg->life_size);
+    else
+        ipc_shm_leave_life_(seg);
     if (seg->mark != NULL)
         (void)munmap(seg->mark, (size_t)getpagesize());
     seg->life = NULL;
@@ -188,7 +190,6 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 
     seg->peer.id = 0; /* whatever fails below: never the parent's */
     seg->handed = 0;
-    seg->life = NULL; /* not inherited */
     if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0)
         return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
                               "segment that is sealed against writing: receive it here");
@@ -220,7 +221,7 @@ IPC_INLINE int ipc_shm_nap_(int64_t ns)
  * calls does it, and others wait for that thread. */
 IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 {
-    uint64_t me = (uint64_t)getpid(), joining;
+    uint64_t me, joining;
     int rc = 0;
 
     if (seg->base == NULL)
@@ -229,6 +230,7 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         ipc_shm_become_reader_(seg);
         return 0;
     }
+    me = ipc_shm_this_process_(seg);
     while (rc == 0 && ck_pr_load_64(&seg->mark[0]) != me) {
         joining = ck_pr_load_64(&seg->mark[1]); /* of our parent, where the mark is not wiped */
         if (joining == me || !ck_pr_cas_64(&seg->mark[1], joining, me)) {

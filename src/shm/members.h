@@ -53,6 +53,8 @@ IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
 
+    if (ipc_shm_is_ours_(seg) && seg->peer.id == id)
+        return 1; /* *self is 0 in each process, see ipc_shm_last_self_ */
     if (leaves && (seg->handed == 0 || ipc_shm_is_ours_(seg)))
         return -ECHILD;
     if (ipc_shm_become_member_(seg) != 0)

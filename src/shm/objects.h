@@ -76,6 +76,13 @@ IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_obje
     return seg->base != NULL && i < seg->objects ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
 }
 
+IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg)
+{
+    uint64_t used = seg->base != NULL ? ck_pr_load_64(&seg->base->used) : 0;
+
+    return used < seg->size ? (size_t)used : seg->size;
+}
+
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
  * member's that succeeded. After a thousand of these the peer is hostile. */
 IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *offset)
@@ -185,6 +192,24 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     memcpy(o->name, e->name, sizeof o->name);
     memset(o->mem, 0, size);
     return 0;
+}
+
+/* As ipc_shm_make, for a process that may start together with others which make the same object.
+ * The maker needs a moment, unless it is stopped: it is waited for, a second at most. */
+IPC_INLINE int ipc_shm_make_with_others_(struct ipc_shm *seg, const char *name, uint32_t type,
+                                         size_t size, struct ipc_shm_object *o)
+{
+    int64_t nap = IPC_SHM_NAP_, until = 0;
+    int rc;
+
+    for (;;) {
+        rc = ipc_shm_make(seg, name, type, size, o);
+        if (rc != -EBUSY)
+            return rc;
+        until = until != 0 ? until : ipc_in_ms(1000);
+        if (ipc_shm_wait_(until, &nap) == -ETIMEDOUT)
+            return rc;
+    }
 }
 
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)

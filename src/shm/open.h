@@ -605,4 +605,31 @@ IPC_INLINE int ipc_shm_unlink(const char *name)
     return rc;
 }
 
+IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
+                                   const struct ipc_shm_options *how)
+{
+    struct ipc_shm_options fresh = *how;
+    char path[PATH_MAX];
+    int rc, tries, removed = 0;
+
+    fresh.flags = IPC_SHM_FRESH | IPC_SHM_NO_PREFAULT;
+    ipc_shm_clear_(seg, &fresh);
+    rc = name == NULL ? -EINVAL : ipc_shm_path_(seg, path, name);
+    if (rc != 0)
+        return rc;
+    for (tries = 0; tries < 100; tries++) {
+        rc = ipc_shm_open_once_(seg, path, name, &fresh, 1);
+        if (rc != 0)
+            return rc == -ENOENT && removed ? 0 : rc;
+        rc = ipc_shm_take_over_(seg, path, name, 1, &fresh);
+        ipc_shm_close(seg);
+        if (rc == -EEXIST)
+            return ipc_shm_refuse(seg, -EBUSY, "segment '%s' is in use by a live process", name);
+        if (rc != -EAGAIN)
+            return rc;
+        removed = 1;
+    }
+    return ipc_shm_refuse(seg, -EBUSY, "segment '%s' changes hands all the time", name);
+}
+
 #endif

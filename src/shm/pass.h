@@ -119,23 +119,20 @@ IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
  * there is not exactly one. */
 IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
 {
-    struct cmsghdr *c;
-    int fd, kept = -1, count = 0;
+    struct cmsghdr *c = CMSG_FIRSTHDR(message); /* there is no room for another */
+    int fd, kept = -1;
+    size_t i, n = 0;
 
-    for (c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
-        size_t i, n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (i = 0; i < n; i++) {
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (count++ == 0)
-                kept = fd;
-            else
-                (void)close(fd);
-        }
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (i = 0; i < n; i++) {
+        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+        if (i == 0)
+            kept = fd;
+        else
+            (void)close(fd);
     }
-    if (count > 1 || (message->msg_flags & MSG_CTRUNC) != 0) {
+    if (n > 1 || (message->msg_flags & MSG_CTRUNC) != 0) {
         if (kept >= 0)
             (void)close(kept);
         kept = -1;
@@ -207,10 +204,28 @@ IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
     return 0;
 }
 
+IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm_options *how)
+{
+    struct stat st;
+    int rc;
+
+    ipc_shm_clear_(seg, how);
+    rc = ipc_shm_check_received_(seg, fd, how);
+    if (rc == 0)
+        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
+    if (rc < 0)
+        return rc;
+    seg->fd = rc;
+    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
+    if (rc != 0)
+        return ipc_shm_close_refused_(seg, rc);
+    ipc_shm_prefault_(seg);
+    return 0;
+}
+
 IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
-    struct stat st;
     int fd, rc;
 
     ipc_shm_clear_(seg, how);
@@ -219,19 +234,11 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
     fd = ipc_shm_take_message_(seg, socket, deadline);
     if (fd < 0)
         return fd;
-    rc = ipc_shm_check_received_(seg, fd, how);
-    if (rc == 0)
-        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
-    seg->fd = rc;
+    rc = ipc_shm_open_fd(seg, fd, how);
     (void)close(fd);
-    if (seg->fd < 0)
-        return seg->fd;
-    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
-    if (rc != 0)
-        return ipc_shm_close_refused_(seg, rc);
-    ipc_shm_prefault_(seg);
-    seg->deadline = deadline;
-    return 0;
+    if (rc == 0)
+        seg->deadline = deadline;
+    return rc;
 }
 
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)

@@ -61,14 +61,13 @@
  *     a slot that was claimed     cannot be committed: -EINVAL, claim it again; after
  *     before the fork             ipc_shm_hand_over it can
  *
- *   Where the kernel does not wipe memory on fork (MADV_WIPEONFORK, Linux 4.14), or an emulator
- *   does not, rings do not notice the fork: a child must not use them without ipc_shm_hand_over.
- *
  *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
  *   drops its privileges, or changes its root. A child that was handed the segment need not.
  *
- *   An emulator (qemu-user) may copy to the child what fork does not copy on Linux. There the death
- *   of a process is told when its children have gone, too.
+ *   An emulator (qemu-user) copies to the child what fork does not copy on Linux (MADV_DONTFORK).
+ *   There the death of a process is told once each child has made a call with its handle, has closed
+ *   it, has executed a program, or is gone. Where fork does not wipe memory (MADV_WIPEONFORK: an
+ *   emulator, Linux before 4.14), each call of a ring asks for the pid.
  */
 
 /* ------------------------------------------------------------------ limits */
@@ -122,6 +121,7 @@ struct ipc_shm {
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    int unwiped;                  /* 1: fork does not wipe it */
     unsigned self;                /* the word of it by which the ends of rings notice a fork */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
@@ -299,6 +299,22 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
  */
 IPC_INLINE int ipc_shm_unlink(const char *name);
 
+/*
+ * Frees the name of a segment that no live process has open; a path also. As a creator that would
+ * replace the segment does it, so no process comes to use it meanwhile. A process that is killed in
+ * here leaves the segment to the next ipc_shm_create, or to another call of this. how->owner and
+ * how->mode are as of ipc_shm_open. seg is closed then, and is for ipc_shm_why alone. Blocks for
+ * the kernel only.
+ *
+ *   0
+ *   -EBUSY   a live process has it open, other than read-only, or others replace it all the time
+ *   -ENOENT  nothing has that name
+ *   -EINVAL, -ENAMETOOLONG, -EACCES, -EPERM, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what
+ *   open and mmap say: as of ipc_shm_create
+ */
+IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
+                                   const struct ipc_shm_options *how);
+
 /* What the last refusal of a call with this handle was, in one line, and the remedy where there is
  * one. Valid until the next call. Wait-free. */
 IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg);
@@ -361,6 +377,13 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline);
 IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
                                  const struct ipc_shm_options *how);
+
+/*
+ * Opens the segment in memory that the descriptor fd refers to, which stays the caller's: as
+ * ipc_shm_recv_with does once it has received that, with its checks and errors but for those of the
+ * socket. For a monitor, which finds nameless segments in /proc.
+ */
+IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm_options *how);
 
 /* ------------------------------------------------------------------ members */
 
@@ -463,6 +486,10 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
  *   -EBADMSG  the entry is corrupt
  */
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o);
+
+/* How many bytes of the segment were in use at some moment during the call, for tools: what it
+ * begins with, and all objects. 0 to seg->size; 0 where it is not open. Wait-free. */
+IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg);
 
 /*
  * Maps `bytes` bytes of the open segment, which begin at mem, twice in a row, so that what wraps

@@ -252,6 +252,22 @@ static void call(void)
     ipc_call_server_detach(&s);
 }
 
+/* Looks at it as a monitor does. */
+static void look(void)
+{
+    struct ipc_ring_status status;
+    struct ipc_ring_hold holds[4];
+    uint64_t from = 0, last;
+    int rc;
+
+    (void)ipc_ring_inspect(mem, size, &status);
+    do {
+        last = from;
+        rc = ipc_ring_holders(mem, size, &from, holds, 4);
+        MUST(rc < 0 || (rc <= 4 && from > last));
+    } while (rc >= 0 && from != UINT64_MAX);
+}
+
 /* ------------------------------------------------------------------ main */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -329,6 +345,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         MUST(ipc_call_init(mem, size, BYTES, REPLY, capacity) == 0);
         call();
     }
+    look();
     free(mem);
     return 0;
 }

@@ -1,0 +1,295 @@
+/* RecordProducer and RecordConsumer: messages of any length, of records and their broadcasts. */
+#ifndef IPC_PYTHON_RECORDS_H
+#define IPC_PYTHON_RECORDS_H 1
+
+#include "slots.h"
+
+/* ------------------------------------------------------------------ putting in */
+
+static PyObject *put_record(struct end *e, PyObject *record, int64_t deadline, int wait)
+{
+    Py_buffer from;
+    int64_t rc;
+
+    if (PyObject_GetBuffer(record, &from, PyBUF_SIMPLE) != 0)
+        return NULL;
+    if (begin(e) != 0)
+        rc = PENDING;
+    else
+        rc = wait ? move(e, from.buf, (size_t)from.len, (size_t)from.len, deadline)
+                  : e->is->move(e->h, from.buf, (size_t)from.len);
+    PyBuffer_Release(&from);
+    if (rc < 0)
+        return raise_error(rc, NULL, 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *record_push(PyObject *self, PyObject *record)
+{
+    return put_record((struct end *)self, record, IPC_NOW, 0);
+}
+
+static PyObject *record_send(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
+{
+    PyObject *a[2];
+    int64_t deadline;
+
+    if (get_arguments("send", put_names, 1, 2, args, n, keywords, a) != 0 ||
+        to_deadline(a[1], &deadline) != 0)
+        return NULL;
+    return put_record((struct end *)self, a[0], deadline, 1);
+}
+
+/* n and a deadline of claim and peek, which need n. */
+static int get_count(const char *call, PyObject *const *args, Py_ssize_t n, PyObject *keywords,
+                     Py_ssize_t *count, int64_t *deadline)
+{
+    static const char *const names[] = {"n", "timeout"};
+    PyObject *a[2];
+
+    if (get_arguments(call, names, 1, 2, args, n, keywords, a) != 0 ||
+        to_deadline(a[1], deadline) != 0)
+        return -1;
+    *count = PyNumber_AsSsize_t(a[0], PyExc_OverflowError);
+    if (*count < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "n is negative");
+    return *count < 0 ? -1 : 0;
+}
+
+static PyObject *claim_n(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+{
+    Py_ssize_t count;
+    int64_t deadline;
+
+    if (get_count("claim or peek", args, n, keywords, &count, &deadline) != 0)
+        return NULL;
+    return claim((struct end *)self, (size_t)count, deadline);
+}
+
+/* ------------------------------------------------------------------ taking out */
+
+/* Makes room for a record of `size` bytes. 0, or PENDING. */
+static int grow_record(struct end *e, size_t size)
+{
+    unsigned char *record = (unsigned char *)realloc(e->record, size);
+
+    if (record == NULL) {
+        PyErr_NoMemory();
+        return PENDING;
+    }
+    e->record = record;
+    e->record_size = size;
+    return 0;
+}
+
+/* Copies a record to e->record, which grows up to the longest that there is: one does not fit the
+ * other half of a ring in memory. Its length, or a negative errno, or PENDING. */
+static int64_t take_record(struct end *e, int64_t deadline, int wait)
+{
+    int64_t rc = 0;
+
+    if (e->record == NULL)
+        rc = grow_record(e, 4096);
+    while (rc == 0) {
+        rc = wait ? move(e, e->record, e->record_size, 1, deadline)
+                  : e->is->move(e->h, e->record, e->record_size);
+        if (rc != -EMSGSIZE || e->record_size > SIZE_MAX / 4)
+            break;
+        rc = grow_record(e, 2 * e->record_size);
+    }
+    return rc;
+}
+
+static PyObject *record_of(struct end *e, int64_t deadline, int wait)
+{
+    int64_t rc = begin(e) != 0 ? PENDING : take_record(e, deadline, wait);
+
+    return rc < 0 ? raise_error(rc, NULL, 0)
+                  : PyBytes_FromStringAndSize((const char *)e->record, (Py_ssize_t)rc);
+}
+
+static PyObject *record_pop(PyObject *self, PyObject *none)
+{
+    (void)none;
+    return record_of((struct end *)self, IPC_NOW, 0);
+}
+
+static PyObject *record_recv(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
+{
+    PyObject *timeout;
+    int64_t deadline;
+
+    if (get_arguments("recv", get_names, 0, 1, args, n, keywords, &timeout) != 0 ||
+        to_deadline(timeout, &deadline) != 0)
+        return NULL;
+    return record_of((struct end *)self, deadline, 1);
+}
+
+static PyObject *record_next(PyObject *self)
+{
+    return end_loop(record_of((struct end *)self, IPC_FOREVER, 1));
+}
+
+/* As take_record, of up to n, of which records[] says where they are. How many. */
+static int64_t take_records(struct end *e, struct ipc_record *records, size_t n, int64_t deadline)
+{
+    int64_t rc = e->record_size < 65536 ? grow_record(e, 65536) : 0;
+    int waited = 0;
+
+    while (rc == 0) {
+        rc = e->is->pop_n(e->h, e->record, e->record_size, records, n);
+        if (rc == -EMSGSIZE && e->record_size <= SIZE_MAX / 4)
+            rc = grow_record(e, 2 * e->record_size);
+        if (rc == -EAGAIN) {
+            rc = waited && ipc_left_(deadline) == 0 ? -ETIMEDOUT : wait_for(e, 1, deadline);
+            waited = 1;
+        }
+    }
+    return rc;
+}
+
+#define RECORDS_AT_A_TIME 1024
+
+static PyObject *record_recv_n(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                               PyObject *keywords)
+{
+    struct end *e = (struct end *)self;
+    struct ipc_record records[RECORDS_AT_A_TIME];
+    PyObject *a[2], *list;
+    Py_ssize_t most, i;
+    int64_t deadline, rc;
+
+    if (get_arguments("recv_n", get_n_names, 1, 2, args, n, keywords, a) != 0 ||
+        to_deadline(a[1], &deadline) != 0)
+        return NULL;
+    most = PyNumber_AsSsize_t(a[0], PyExc_OverflowError);
+    if (most <= 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "a batch has a message at least");
+    if (most <= 0 || begin(e) != 0)
+        return NULL;
+    rc = take_records(e, records, (size_t)(most < RECORDS_AT_A_TIME ? most : RECORDS_AT_A_TIME),
+                      deadline);
+    if (rc < 0)
+        return raise_error(rc, NULL, 0);
+    list = PyList_New((Py_ssize_t)rc);
+    for (i = 0; list != NULL && i < (Py_ssize_t)rc; i++) {
+        PyObject *record =
+            PyBytes_FromStringAndSize((const char *)records[i].at, (Py_ssize_t)records[i].n);
+
+        if (record == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, record);
+    }
+    return list;
+}
+
+/* ------------------------------------------------------------------ records of several producers */
+
+static PyObject *record_merge(PyObject *self, PyObject *seconds)
+{
+    struct end *e = (struct end *)self;
+    double patience = PyFloat_AsDouble(seconds);
+
+    if ((patience == -1 && PyErr_Occurred()) || begin(e) != 0)
+        return NULL;
+    if (e->is != &ring_ends[END_RECORD][1] || !(patience > 0 && patience < 4e9)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "patience is a number of seconds; a broadcast has one producer");
+        return NULL;
+    }
+    any_record_merge((struct any_record_consumer *)e->h, (int64_t)(patience * 1e9));
+    Py_RETURN_NONE;
+}
+
+static PyObject *record_watch(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+
+    (void)none;
+    if (begin(e) != 0)
+        return NULL;
+    if (e->is == &ring_ends[END_RECORD][1])
+        any_record_watch_producers((struct any_record_consumer *)e->h);
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------------ the types */
+
+static PyMethodDef record_producer_methods[] = {
+    {"send", FAST(record_send),
+     "send($self, record, timeout=None)\n--\n\n"
+     "Sends a record of any length, of bytes or another buffer. Waits while there is no room.\n\n"
+     ">>> out.send(b'a line', timeout=1)\n"
+     ">>> out.send(bytes(1 << 20))\n"
+     "Traceback (most recent call last):\n"
+     "  ...\n"
+     "ipc_ring._errors.TooLarge: [Errno 90] longer than the ring can ever take"},
+    {"push", record_push, METH_O,
+     "push($self, record, /)\n--\n\nAs send, but Full where there is no room now."},
+    {"claim", FAST(claim_n),
+     "claim($self, n, timeout=None)\n--\n\n"
+     "Room for a record of up to n bytes, to write it in place: a Row.\n\n"
+     ">>> with out.claim(100) as room:\n"
+     "...     room[:4] = b'four'\n"
+     "...     out.commit(4)                    # without this, all 100\n"
+     ">>> inp.recv()\n"
+     "b'four'"},
+    {"commit", FAST(end_commit),
+     "commit($self, n=None)\n--\n\nSends the first n bytes of what was claimed; None: all."},
+    {"cancel", end_cancel, METH_NOARGS, "cancel($self)\n--\n\nGives the room back unsent."},
+    WAS_READERS_METHOD,
+    END_METHODS,
+    {NULL, NULL, 0, NULL}};
+
+static PyMethodDef record_consumer_methods[] = {
+    {"recv", FAST(record_recv),
+     "recv($self, timeout=None)\n--\n\n"
+     "Takes the next record, as bytes. Waits while there is none. `for record in consumer` does so\n"
+     "until the other end leaves.\n\n"
+     ">>> out.send(b'')\n"
+     ">>> inp.recv(timeout=1)\n"
+     "b''"},
+    {"pop", record_pop, METH_NOARGS,
+     "pop($self)\n--\n\nAs recv, but Empty where there is no record now."},
+    {"recv_n", FAST(record_recv_n),
+     "recv_n($self, most, timeout=None)\n--\n\n"
+     "A list of up to `most` records, as soon as there is one; at most 1,024, and what fits 64 KiB.\n\n"
+     ">>> out.send(b'a line'), out.send(b'and another')\n"
+     "(None, None)\n"
+     ">>> inp.recv_n(10)\n"
+     "[b'a line', b'and another']"},
+    {"peek", FAST(slot_claim),
+     "peek($self, timeout=None)\n--\n\n"
+     "The next record in place, read-only: a Row.\n\n"
+     ">>> out.send(b'a line')\n"
+     ">>> with inp.peek() as record:\n"
+     "...     bytes(record[2:])\n"
+     "b'line'"},
+    {"release", FAST(end_commit),
+     "release($self)\n--\n\n"
+     "Ends a peek: the record is taken. Missed, in a lossy broadcast: what was read of it is not to be\n"
+     "believed, as the writer has overwritten it."},
+    {"merge", record_merge, METH_O,
+     "merge($self, patience, /)\n--\n\n"
+     "From now on records come in the order of the 64-bit number that each begins with, of whichever\n"
+     "producer. A producer that sends nothing is waited for `patience` seconds."},
+    {"watch_producers", record_watch, METH_NOARGS,
+     "watch_producers($self)\n--\n\n"
+     "From now on recv tells the end of each of several producers, by PeerGone or PeerDied."},
+    REPLAY_METHOD,
+    END_METHODS,
+    {NULL, NULL, 0, NULL}};
+
+END_TYPE(record_producer_type, "RecordProducer", "Puts records in. By `producer` of a kind of ring.",
+         new_producer, record_producer_methods)
+END_TYPE_END
+END_TYPE(record_consumer_type, "RecordConsumer", "Takes records out. By `consumer` of a kind of ring.",
+         new_consumer, record_consumer_methods)
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = record_next,
+END_TYPE_END
+
+#endif
