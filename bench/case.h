@@ -22,6 +22,7 @@ struct bench_case;
 struct bench_shared {
     unsigned ready;                      /* processes that have called bench_start */
     uint64_t ns;                         /* what `measure` returned */
+    int is_cut;                          /* it took too long, and was ended early */
     uint64_t left_out;                   /* of a stream, nanoseconds; of messages, how many */
     uint64_t lost[BENCH_PROCESSES][16];  /* [i][0]: how often a process has lost its core */
     int64_t held_until;                  /* when a sender got back a core that it had lost */
@@ -44,6 +45,7 @@ struct bench_run {
     uint64_t each;         /* further round trips, each timed by itself */
     uint64_t window;       /* messages that are timed together, or round trips */
     int64_t clock;         /* nanoseconds that a reading of the clock takes */
+    int64_t until;         /* when it is ended early, by the clock */
     int64_t began, since;  /* when the timed messages and the window began */
     int64_t settled;       /* windows that begin earlier are left out: a core had been lost */
     uint64_t lost;         /* how often, in all processes */

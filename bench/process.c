@@ -60,6 +60,11 @@ static void end_window(struct bench_run *r, struct histogram *h, uint64_t messag
     else
         histogram_record(h, (uint64_t)(now - r->since) * r->window / messages);
     r->since = ipc_clock();
+    if (r->since > r->until) { /* on a busy machine; the windows up to now count */
+        r->shared->ns = bench_took(r);
+        r->shared->is_cut = 1;
+        _exit(0);
+    }
 }
 
 uint64_t bench_window(struct bench_run *r, uint64_t i)
@@ -101,7 +106,7 @@ void bench_trial_end(struct bench_run *r)
     double ignored;
 
     if (trial.total >= 4 && (best->total == 0 || histogram_typical(&trial, &ignored) <
-                                                    histogram_typical(best, &ignored)))
+                                                     histogram_typical(best, &ignored)))
         memcpy(best, &trial, sizeof trial);
 }
 
