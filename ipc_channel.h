@@ -132,8 +132,9 @@
  *     signal:        never                    once the process ended   no receiver comes
  *
  *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
- *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most. A receiver that
- *         is not told before the next sender has sent may receive from that one first.
+ *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
+ *         receiver is there before, it is told -EPIPE, also of a killed one. A receiver that is not
+ *         told before the next sender has sent may receive from that one first.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -389,7 +390,7 @@ struct ipc_channel {
  *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
- *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
  * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
@@ -5379,12 +5380,11 @@ IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen
            (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
 }
 
-/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
-IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
+/* Is the process that holds the other end proven dead? It would have left the end, otherwise. */
+IPC_INLINE int ipc_channel_is_killed_(const struct ipc_notify *n, uint64_t id)
 {
-    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
-               ? -EOWNERDEAD
-               : -EPIPE;
+    return id != 0 && id != n->reported && id != ~UINT64_C(0) && n->peer.alive != NULL &&
+           n->peer.alive(n->peer.arg, id) == 0;
 }
 
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
@@ -5519,12 +5519,11 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
     int rc = 0;
 
     if (ipc_channel_has_left_(ch, r->reader, reader)) {
-        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
+        rc = -EPIPE; /* how it ended is not known any more where another one is there */
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
-        if (reader != 0 && reader != n->reported)
-            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        rc = ipc_channel_is_killed_(n, reader) ? -EOWNERDEAD : 0;
         n->reported = rc != 0 ? reader : n->reported;
     }
     r->reader = rc == 0 && reader != n->reported ? reader : 0;
@@ -6220,7 +6219,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_gone_(&r->data, id);
+    return -EPIPE;
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next
@@ -8047,19 +8046,37 @@ IPC_INLINE int ipc_channel_try_subscribed_(void *handle, void *argument)
     return t->rc != -EAGAIN;
 }
 
+/* The publisher is gone, and the next one is there already: takes what is left, or reports it. How it
+ * ended is not known any more. */
+IPC_INLINE void ipc_channel_try_rest_of_news_(struct ipc_channel_try_ *t)
+{
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    ck_pr_fence_load(); /* as in ipc_channel_try_rest_ */
+    if (ipc_channel_try_subscribed_(t, NULL))
+        return;
+    t->rc = -EPIPE;
+    r->writer = 0;
+}
+
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_record_broadcast_consumer *c = &r->subscriber;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    uint64_t holder;
 
     if (!ipc_channel_try_subscribed_(&t, NULL)) {
         /* What was taken is published by now, and the publisher may wait for that room. */
         c->r.post_due = 0;
         (void)ipc_notify_post(&r->space);
-        ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
-                               ipc_channel_try_subscribed_);
+        holder = ck_pr_load_64(&c->ring->c.s.end[0]);
+        if (holder != 0 && ipc_channel_has_left_(ch, r->writer, holder))
+            ipc_channel_try_rest_of_news_(&t);
+        else
+            ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
+                                   ipc_channel_try_subscribed_);
     }
     if (c->r.post_due) {
         c->r.post_due = 0;

@@ -143,7 +143,7 @@ struct ipc_channel {
  *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
- *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
  * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
