@@ -614,7 +614,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder, seen = r->writer;
+    uint64_t nobody = 0, *holder, seen = r->writer, now;
 
     if (r->subscriber.ring != NULL || r->subscriber.r.error != 0)
         return ipc_channel_published_recv_(ch, to, size, deadline);
@@ -626,7 +626,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
+        now = ck_pr_load_64(holder);
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, now) && (r->talks || now != 0))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
