@@ -481,7 +481,7 @@ IPC_INLINE int ipc_zmq_open_(struct ipc_channel *ch, int64_t deadline)
 }
 
 /* Closes all that is of ZeroMQ, and waits until the others have read, three seconds at most. */
-IPC_INLINE void ipc_zmq_end_(struct ipc_channel *ch)
+IPC_INLINE void ipc_zmq_leave_all_(struct ipc_channel *ch)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
     int64_t deadline = ipc_in_ms(IPC_ZMQ_LINGER_MS_);
@@ -518,7 +518,7 @@ IPC_INLINE void ipc_zmq_close_(struct ipc_channel *ch)
     unsigned i;
 
     if (ch->pid == getpid() && own->context != NULL)
-        ipc_zmq_end_(ch);
+        ipc_zmq_leave_all_(ch);
     (void)zmq_msg_close(&own->message);
     ipc_channel_socket_close_(ch);
     ipc_channel_close_fd_(&own->polls);
