@@ -854,6 +854,40 @@ static void a_program_of_zeromq_is_a_client(void **state)
     over();
 }
 
+/* One connects and is silent, one sends what is no greeting, one stops in its handshake. */
+static void strangers_cost_nothing(void **state)
+{
+    static const char *const says[] = {"", "GET / HTTP/1.0\r\n\r\n",
+                                       "\xff\0\0\0\0\0\0\0\1\x7f\3"};
+    static const size_t sizes[] = {0, 18, 11};
+    struct sockaddr_un at;
+    struct child c;
+    unsigned i;
+    int fd[3];
+
+    (void)state;
+    choose(0);
+    c = spawn(puppet, NULL);
+    opens(IPC_BOTH | IPC_LISTEN);
+    memset(&at, 0, sizeof at);
+    at.sun_family = AF_UNIX;
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", uri + strlen("zmq:ipc://"));
+    for (i = 0; i < 3; i++) {
+        fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        MUST(connect(fd[i], (struct sockaddr *)&at, sizeof at) == 0);
+        IS(write(fd[i], says[i], sizes[i]), sizes[i]);
+        IS(next(ipc_in_ms(5)), -ETIMEDOUT);
+    }
+    IS(does(&c, OPEN, IPC_BOTH), 0);
+    talks(&c, 1);
+    for (i = 0; i < 3; i++)
+        (void)close(fd[i]);
+    talks(&c, 2);
+    goes(&c);
+    IS(next(SOON), -EPIPE);
+    over();
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -876,6 +910,7 @@ int main(int argc, char **argv)
         TEST(a_receiver_that_does_not_read_holds_the_sender_up),
         TEST(what_cannot_be_is_refused),
         TEST(a_program_of_zeromq_is_a_client),
+        TEST(strangers_cost_nothing),
     };
 
     set_up(argc, argv);
