@@ -1,9 +1,9 @@
 /*
  * What the programs of this folder share: the stream, and how each opens it.
  *
- * The stream counts its frames from the first. As a recording's file begins with the first, and what
- * is played is a whole file, the place in the stream is the place in the file: a process that was
- * killed is followed by one that asks the stream where to go on.
+ * The stream counts its frames from the first. A file is recorded and played from its beginning, so
+ * the place in the stream is the place in the file: a process that was killed is followed by one
+ * that asks the stream where to go on.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -63,7 +63,8 @@ static inline void audio_sleep(int rate)
 {
     struct timespec t = {0, 0};
 
-    t.tv_nsec = BLOCK * 1000000000L / rate;
+    t.tv_sec = BLOCK / rate;
+    t.tv_nsec = BLOCK % rate * 1000000000L / rate;
     (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
@@ -71,7 +72,7 @@ static inline void audio_sleep(int rate)
 static inline void audio_seek(SNDFILE *file, const SF_INFO *info, uint64_t frame, const char *path)
 {
     if (frame > (uint64_t)info->frames || sf_seek(file, (sf_count_t)frame, SEEK_SET) < 0)
-        errx(1, "%s has no frame %llu, where the stream is: it is another's, or end that with ipc_rm",
+        errx(1, "%s has no frame %llu, where the stream is: give the stream's file, or ipc_rm it",
              path, (unsigned long long)frame);
 }
 

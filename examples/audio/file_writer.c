@@ -4,9 +4,9 @@
  *
  *     file_writer NAME FILE.wav [frames a second]
  *
- * It ends when jack_record has ended and all is written. If it is killed, start it again: it goes on
- * in the file where the stream is, and no frame is lost or written twice, as a frame leaves the
- * stream only when the file has it.
+ * It ends when jack_record has ended and all is written. If it is killed, start it again: it goes
+ * on in the file where the stream is. No frame is lost or there twice, as a frame leaves the stream
+ * only when the file has it.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
     info.samplerate = argc == 4 ? atoi(argv[3]) : 48000;
     info.channels = 2;
     info.format = SF_FORMAT_WAV | SF_FORMAT_FLOAT;
-    if (argc < 3 || argc > 4 || info.samplerate < BLOCK)
+    if (argc < 3 || argc > 4 || info.samplerate <= 0)
         errx(2, "usage: file_writer NAME FILE.wav [frames a second]");
     audio_open(&seg, argv[1]);
     if (audio_consumer_create(&in, &seg, "audio", CAPACITY) != 0)

@@ -22,7 +22,7 @@ static void on_shutdown(void *arg)
     (void)kill(getpid(), SIGTERM);
 }
 
-/* In the callback's thread, before its first call: the stack that the callback uses is there, too. */
+/* In the callback's thread, before its first call: the stack that it will use is locked, too. */
 static void lock_memory(void *arg)
 {
     (void)arg;
@@ -32,7 +32,8 @@ static void lock_memory(void *arg)
 
 /* Opens the client and starts the callback, which finds all that it uses in memory. SIGINT and
  * SIGTERM are blocked from here on, in all threads, for audio_is_stopped. */
-static inline void audio_start(const char *name, enum JackPortFlags flags, JackProcessCallback callback)
+static inline void audio_start(const char *name, enum JackPortFlags flags,
+                               JackProcessCallback callback)
 {
     static const char *const names[] = {"left", "right"};
     sigset_t ends;

@@ -1,9 +1,10 @@
 /*
- * The playing half that must not wait: a JACK client whose callback plays what file_reader puts into
- * a stream, and silence where that has too little.
+ * The playing half that must not wait: a JACK client whose callback plays what file_reader puts
+ * into a stream, and silence where that has too little.
  *
- *     jack_play song & file_reader song song.wav
- *     jack_connect jack_play:left system:playback_1; jack_connect jack_play:right system:playback_2
+ *     jack_play song & file_reader song song.wav &
+ *     jack_connect jack_play:left system:playback_1
+ *     jack_connect jack_play:right system:playback_2
  *
  * It ends when the file is played. The callback makes no system call, whatever state the other
  * process is in.

@@ -2,8 +2,9 @@
  * The recording half that must not wait: a JACK client whose callback puts what it hears into a
  * stream, for file_writer.
  *
- *     jack_record take & file_writer take take.wav
- *     jack_connect system:capture_1 jack_record:left; jack_connect system:capture_2 jack_record:right
+ *     jack_record take & file_writer take take.wav &
+ *     jack_connect system:capture_1 jack_record:left
+ *     jack_connect system:capture_2 jack_record:right
  *
  * SIGINT or SIGTERM ends it, and file_writer after it. The callback makes no system call, whatever
  * state the other process is in: a full stream costs frames, which are counted, and no time.

@@ -4,9 +4,9 @@
  *
  *     jack_ringbuffer FILE.wav
  *
- * SIGINT or SIGTERM ends it. The callback's code is as long as jack_record's, and takes about the
- * same time. The difference is what one crash takes with it: here the callback, what the ring buffer
- * holds, and the client's connections.
+ * SIGINT or SIGTERM ends it. The callback is as long as that of jack_record. The difference is what
+ * one crash takes with it: here the callback, what the ring buffer holds, and the client's
+ * connections.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

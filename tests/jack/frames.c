@@ -55,7 +55,7 @@ static long count(const char *path)
         long number = (long)(frame[0] / unit);
 
         if (frame[0] != -frame[1] || number < 0 || (number > 0 && number <= last))
-            errx(1, "%s: after %ld frames, %g and %g behind %ld", path, n, frame[0], frame[1], last);
+            errx(1, "%s: after %ld frames: %ld behind %ld", path, n, number, last);
         last = number > 0 ? number : last;
         n += number > 0;
     }
