@@ -1,9 +1,9 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_channel.h
  * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
- * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
- * src/channel/multicast.h src/channel/packet.h src/channel/mq.h src/channel/sysv.h
- * src/channel/log_record.h src/channel/log.h src/channel/signal.h src/channel/ring.h
- * src/channel/ring_open.h src/channel/ring_poll.h src/channel/ring_talk.h
+ * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/greet.h
+ * src/channel/socket.h src/channel/multicast.h src/channel/packet.h src/channel/mq.h
+ * src/channel/sysv.h src/channel/log_record.h src/channel/log.h src/channel/signal.h
+ * src/channel/ring.h src/channel/ring_open.h src/channel/ring_poll.h src/channel/ring_talk.h
  * src/channel/ring_server.h src/channel/sysvshm.h src/channel/auto.h src/channel/publish.h
  * src/channel/adopt.h src/channel/open.h src/channel/io.h src/channel/server.h
  * src/channel/any.h */
@@ -95,6 +95,10 @@
  *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
  *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
+ *   - Over unix:, unix-seq:, tcp: and auto: the first call of each side waits for the other side's
+ *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
+ *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
+ *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
@@ -159,8 +163,9 @@
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
- *   - auto: agrees with the first call of both sides, so both must be in a call at a time. A server
- *     takes a moment of each recv for it.
+ *   - A client's first call over unix:, unix-seq: and tcp: waits until the listener has been in a
+ *     call since the client connected: send, recv or accept. auto: agrees with the first call of both
+ *     sides, so both must be in a call at a time. A server takes a moment of each recv for it.
  *   - A server sleeps in send_to until the deadline if that client does not read, and the others
  *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
  *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
@@ -172,6 +177,9 @@
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
  *     read. Fix: `create`, its default. The sender needs no postrotate script.
+ *   - A message may have 1 MiB by default, where the mechanism can: `max` of ipc_channel_info. A ring
+ *     has room for four times its longest message in each direction that is used, which `memory`
+ *     tells: 4 or 8 MiB, and some milliseconds of open. Fix: options.max.
  *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
  *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -211,8 +219,10 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
- * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
+ *   A connection of sockets begins with a greeting of each side: greet.h.
+ *
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
  * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
@@ -273,7 +283,8 @@
 
 /* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
-    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
+    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has,
+                           64 KiB of a ring for many */
     unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
     unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it. With
                            publish: how many subscribers, 1 to 65535; 0: 64 */
@@ -387,12 +398,14 @@ struct ipc_channel {
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
 #define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
 #define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
+#define IPC_CHANNEL_UNGREETED_ 32u      /* the other side's greeting has not come yet: see greet.h */
 #define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
 /* What ipc_channel_info tells. */
 struct ipc_channel_facts {
     const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
+    size_t memory;         /* bytes of shared memory that this channel's rings have; else 0 */
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
     size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
@@ -460,6 +473,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 #define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */
+#define IPC_CHANNEL_GREETS_ 2048u     /* both sides greet each other first: see greet.h */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
@@ -515,11 +529,13 @@ struct ipc_channel_kind_ {
  *                   subscribers as options.receivers
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
- *                  way; auto: the roles do not fit, which the first call tells
+ *                  way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
+ *                  both sides tells, and again when that client comes again
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
+ *                  unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
@@ -599,7 +615,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  * A server gets the next message of any client, in turns, and `from` names the client. It takes new
  * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
  * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
- * client, too, the others have their turns first. Of a client that never finishes to agree (auto:)
+ * client, too, the others have their turns first. Of a client that does not greet, or agree (auto:),
  * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
  * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */
@@ -848,7 +864,7 @@ IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
     ipc_channel_close_fd_(&ch->in);
     ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
-    ch->flags &= ~IPC_CHANNEL_CANNOT_SEND_;
+    ch->flags &= ~(IPC_CHANNEL_CANNOT_SEND_ | IPC_CHANNEL_UNGREETED_);
     ch->peer.pid = 0;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
@@ -1639,6 +1655,9 @@ struct ipc_channel_socket_ {
     ino_t ino;                     /* of that file */
     struct sockaddr_storage asker; /* unix-dgram:, udp: a listener's answers go here */
     socklen_t asker_size;          /* 0: nobody has asked yet */
+    int64_t came_at;               /* when the connection began */
+    int greeted;                   /* the other side has greeted */
+    int accepted;                  /* this channel is of ipc_channel_accept, or a server's client */
 };
 
 IPC_INLINE struct ipc_channel_socket_ *ipc_channel_get_socket_(const struct ipc_channel *ch)
@@ -2084,6 +2103,178 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
 
 #endif
 
+/* >>greet  src/channel/greet.h */
+/*
+ * Greetings, over unix:, unix-seq: and tcp:.
+ *
+ * Each side says who it is as soon as the connection is there, before its first message: 12 bytes,
+ * three numbers in network byte order. Its first call waits for the other side's greeting, so nothing
+ * is accepted that nobody would receive, and both know alike whether they fit:
+ *
+ *     number   what
+ *     0        "ipcg"
+ *     1        bits 0 to 1: its role; 2: it listens; 3: its `max` was asked for by options.max; from
+ *              bit 16 on: the version, 1
+ *     2        the largest message that it takes
+ *
+ *   - A client must not send what the listener does not receive, or wait for what that does not send.
+ *     Where neither side listens (fd:) one direction must fit.
+ *   - A side that asked for messages of a size must find another side that takes them; otherwise the
+ *     smaller of the two sizes counts.
+ */
+#ifndef IPC_SRC_CHANNEL_GREET_H
+#define IPC_SRC_CHANNEL_GREET_H 1
+
+#define IPC_CHANNEL_GREETING_ ((size_t)12)   /* bytes */
+#define IPC_CHANNEL_HELLO_ 0x69706367u       /* "ipcg" */
+#define IPC_CHANNEL_GREETING_LISTENS_ 4u
+#define IPC_CHANNEL_GREETING_ASKED_ 8u
+#define IPC_CHANNEL_GREETING_VERSION_ (1u << 16)
+#define IPC_CHANNEL_HELLO_NS_ INT64_C(100000000) /* for a client to say something, if others wait */
+
+IPC_INLINE const char *ipc_channel_role_text_(uint32_t role)
+{
+    static const char *const texts[] = {"nothing", "send", "receive", "send and receive"};
+
+    return texts[role & IPC_BOTH];
+}
+
+/* The second number of this side's greeting. */
+IPC_INLINE uint32_t ipc_channel_greeting_(const struct ipc_channel *ch)
+{
+    int listens = (ch->role & IPC_LISTEN) != 0 || ipc_channel_get_socket_(ch)->accepted;
+
+    return (ch->role & IPC_BOTH) | (listens ? IPC_CHANNEL_GREETING_LISTENS_ : 0) |
+           (ch->how.max != 0 ? IPC_CHANNEL_GREETING_ASKED_ : 0) | IPC_CHANNEL_GREETING_VERSION_;
+}
+
+/* A connection has begun: greets. Nothing is on the way yet, so there is room, or the other side is
+ * at fault, which the first call finds out. */
+IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
+{
+    unsigned char to[IPC_CHANNEL_GREETING_];
+
+    ipc_channel_get_socket_(ch)->came_at = ipc_clock();
+    if ((ch->kind->flags & IPC_CHANNEL_GREETS_) == 0)
+        return;
+    if (ch->kind->type == SOCK_STREAM) /* the last peer may have taken less */
+        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+    ipc_channel_put_(to, IPC_CHANNEL_HELLO_);
+    ipc_channel_put_(to + 4, ipc_channel_greeting_(ch));
+    ipc_channel_put_(to + 8, (uint32_t)ch->max);
+    (void)send(fd, to, sizeof to, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ipc_channel_get_socket_(ch)->greeted = 0;
+    ch->flags |= IPC_CHANNEL_UNGREETED_;
+}
+
+/* Waits for more bytes of what the other side says first. A client says it as soon as it has
+ * connected: one that does not is left, -EPIPE, after 100 ms, if another client waits. */
+IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
+    struct pollfd p[2];
+    int rc, over;
+
+    if (own->listener < 0)
+        return ipc_channel_wait_(ch->in, POLLIN, deadline);
+    p[0].fd = ch->in;
+    p[0].events = p[1].events = POLLIN;
+    do {
+        over = ipc_left_(until) == 0;
+        p[1].fd = over ? own->listener : -1;
+        p[1].revents = 0;
+        rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
+    } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
+    return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
+}
+
+/* Do the roles fit? */
+IPC_INLINE int ipc_channel_roles_fit_(uint32_t one, uint32_t other)
+{
+    int listens = (one & IPC_CHANNEL_GREETING_LISTENS_) != 0;
+    uint32_t client = listens ? other : one, listener = listens ? one : other;
+
+    if (((one ^ other) & IPC_CHANNEL_GREETING_LISTENS_) == 0) /* fd: */
+        return (client & IPC_SEND & listener >> 1) != 0 || (listener & IPC_SEND & client >> 1) != 0;
+    return ((client & IPC_SEND) == 0 || (listener & IPC_RECV) != 0) &&
+           ((client & IPC_RECV) == 0 || (listener & IPC_SEND) != 0);
+}
+
+/* Can a side with this greeting send what the other side does not take? */
+IPC_INLINE int ipc_channel_asks_too_much_(uint32_t greeting, size_t max, size_t most)
+{
+    return (greeting & (IPC_SEND | IPC_CHANNEL_GREETING_ASKED_)) ==
+               (IPC_SEND | IPC_CHANNEL_GREETING_ASKED_) &&
+           max > most;
+}
+
+/* Checks the greeting that has come. 0, and `max` is the smaller one; or why the sides do not fit. */
+IPC_INLINE int ipc_channel_check_greeting_(struct ipc_channel *ch, const unsigned char *from)
+{
+    uint32_t mine = ipc_channel_greeting_(ch), other = ipc_channel_get_(from + 4);
+    size_t max = ipc_channel_get_(from + 8);
+
+    if (ipc_channel_get_(from) != IPC_CHANNEL_HELLO_ || max > UINT32_MAX / 2)
+        return ipc_channel_refuse_(ch, -EBADMSG, "%s:%s: what came is no greeting of ipc_channel.h",
+                                   ch->kind->scheme, ch->address);
+    if (other >> 16 != IPC_CHANNEL_GREETING_VERSION_ >> 16)
+        return ipc_channel_refuse_(ch, -EPROTO, "%s:%s: the other side is of another version",
+                                   ch->kind->scheme, ch->address);
+    if (!ipc_channel_roles_fit_(mine, other))
+        return ipc_channel_refuse_(
+            ch, -EPROTO,
+            "%s:%s: the roles do not fit: this side was opened to %s, the other one to %s",
+            ch->kind->scheme, ch->address, ipc_channel_role_text_(mine),
+            ipc_channel_role_text_(other));
+    if (ipc_channel_asks_too_much_(mine, ch->max, max) ||
+        ipc_channel_asks_too_much_(other, max, ch->max))
+        return ipc_channel_refuse_(ch, -EMSGSIZE,
+                                   "%s:%s: options.max is %zu here and %zu at the other side: what "
+                                   "one asks to send the other one does not take",
+                                   ch->kind->scheme, ch->address, ch->max, max);
+    ch->max = max < ch->max ? max : ch->max;
+    return 0;
+}
+
+/* Waits for the other side's greeting. 0; -ETIMEDOUT, -EINTR: later; -EPIPE: it has left before; or
+ * as ipc_channel_check_greeting_. */
+IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadline)
+{
+    int is_packet = ch->kind->type == SOCK_SEQPACKET, was_reset = 0, rc;
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    ssize_t n;
+
+    while (rx->end < IPC_CHANNEL_GREETING_) {
+        n = recv(ch->in, rx->data + rx->end, IPC_CHANNEL_GREETING_ - rx->end,
+                 is_packet ? MSG_DONTWAIT | MSG_TRUNC : MSG_DONTWAIT);
+        /* Of a client that closed before it had read our greeting, the kernel tells the reset before
+         * it hands out the packets. */
+        if (n < 0 && errno == ECONNRESET && is_packet && !was_reset++)
+            continue;
+        if (n == 0 || (n < 0 && ipc_channel_is_end_(errno)))
+            return rx->end == 0 ? -EPIPE : -EOWNERDEAD;
+        if (n < 0 && errno != EAGAIN)
+            return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, "receive from");
+        if (n < 0 && (rc = ipc_channel_wait_for_hello_(ch, deadline)) != 0)
+            return rc;
+        if (is_packet && n >= 0 && n != (ssize_t)IPC_CHANNEL_GREETING_)
+            return ipc_channel_refuse_(ch, -EBADMSG,
+                                       "%s:%s: what came is no greeting of ipc_channel.h",
+                                       ch->kind->scheme, ch->address);
+        rx->end += n > 0 ? (size_t)n : 0;
+    }
+    rx->end = 0;
+    rc = ipc_channel_check_greeting_(ch, rx->data);
+    if (rc != 0)
+        return rc;
+    ipc_channel_get_socket_(ch)->greeted = 1;
+    ch->flags &= ~IPC_CHANNEL_UNGREETED_;
+    return 0;
+}
+
+#endif
+
 /* >>socket  src/channel/socket.h */
 /*
  * unix: and tcp:, streams; and what all sockets have in common: unix-seq:, unix-dgram: and udp: in
@@ -2094,7 +2285,7 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * The listener takes one client at a time, several by ipc_channel_accept, or serves many with
+ * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by ipc_channel_accept, or serves many with
  * options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
@@ -2355,6 +2546,7 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
     }
     ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
+    ipc_channel_greet_(ch, fd);
     return 0;
 }
 
@@ -2419,8 +2611,11 @@ IPC_INLINE int ipc_channel_accept_next_(struct ipc_channel_socket_ *from, struct
         fd = ipc_channel_accept_any_(from);
         if (fd >= 0) {
             ch->in = ch->out = fd;
-            if (ipc_channel_check_peer_(ch, fd) == 0)
-                return ipc_channel_set_packet_max_(ch, fd);
+            rc = ipc_channel_check_peer_(ch, fd);
+            if (rc == 0 && (rc = ipc_channel_set_packet_max_(ch, fd)) == 0)
+                ipc_channel_greet_(ch, fd);
+            if (rc != -EACCES)
+                return rc;
             ipc_channel_leave_peer_(ch);
             if (ipc_left_(deadline) == 0)
                 return -ETIMEDOUT;
@@ -2443,6 +2638,38 @@ IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline
                               : ipc_channel_connect_(ch, deadline);
 }
 
+#define IPC_CHANNEL_TRIES_ 3 /* of a client that a listener leaves before it greets */
+
+/* Waits until a peer is there that has greeted, and fits. A listener leaves one that went before that,
+ * and goes on with the next. A client tries again, as it may have met a listener that was about to
+ * end; in the end -EPIPE: the listener does not want it. */
+IPC_INLINE int ipc_channel_greeted_meet_(struct ipc_channel *ch, int64_t deadline)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int alone = (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0, rc = 0, tries = 0;
+    int64_t began = ipc_clock();
+    char why[sizeof ch->why];
+
+    for (;;) {
+        if (ch->in < 0)
+            rc = alone ? -EPIPE : ipc_channel_socket_meet_(ch, deadline);
+        if (rc == 0 && (ch->flags & IPC_CHANNEL_UNGREETED_) != 0)
+            rc = ipc_channel_hear_greeting_(ch, deadline);
+        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR || ch->in < 0)
+            return rc;
+        memcpy(why, ch->why, sizeof why);
+        rc = ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        if (rc != -EPIPE)
+            memcpy(ch->why, why, sizeof why);
+        if (rc != -EPIPE || alone || (own->listener < 0 && ++tries == IPC_CHANNEL_TRIES_))
+            return rc;
+        if (own->listener < 0 && (rc = ipc_channel_nap_longer_(began, deadline)) != 0)
+            return rc;
+        if (ipc_left_(deadline) == 0)
+            return -ETIMEDOUT;
+    }
+}
+
 IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
 {
     unsigned need = (ch->role & IPC_LISTEN) != 0 ? IPC_RECV : IPC_SEND;
@@ -2462,6 +2689,7 @@ IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct i
     struct ipc_channel_socket_ *from = ipc_channel_get_socket_(listener);
 
     ipc_channel_get_socket_(ch)->listener = -1;
+    ipc_channel_get_socket_(ch)->accepted = 1;
     if (from->listener < 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                    ch->kind->scheme);
@@ -2530,7 +2758,7 @@ static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
-    IPC_CHANNEL_GROUPS_,
+    IPC_CHANNEL_GROUPS_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_STREAM,
@@ -2539,7 +2767,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_unlink_,
     ipc_channel_stream_send_,
     ipc_channel_stream_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -2551,7 +2779,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     "tcp",
-    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_STREAM,
@@ -2560,7 +2788,7 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     NULL, /* unlink: it has no name */
     ipc_channel_stream_send_,
     ipc_channel_stream_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -2947,7 +3175,7 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
-    int rc;
+    int was_reset = 0, rc;
 
     for (;;) {
         if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
@@ -2962,6 +3190,10 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
                 return rc;
             continue;
         }
+        /* Of a peer that closed before it had read all of ours, the kernel tells the reset before it
+         * hands out what that peer had sent. */
+        if (rc == -ECONNRESET && p->sequence && !was_reset++)
+            continue;
         if (rc == -ECONNRESET || rc == -ECONNREFUSED || (p->sequence && got == 0))
             return ipc_channel_lose_peer_(ch, -EPIPE);
         if (rc != 0)
@@ -3048,7 +3280,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     "unix-seq",
-    IPC_CHANNEL_GROUPS_,
+    IPC_CHANNEL_GROUPS_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_SEQPACKET,
@@ -3057,7 +3289,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_unlink_,
     ipc_channel_packet_send_,
     ipc_channel_packet_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -4754,7 +4986,10 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
+ *   Limits   Messages of 1 MiB unless asked for; 64 KiB over a ring for several senders, receivers,
+ *            clients or subscribers. 4 MiB of memory for each direction that the listener uses, or
+ *            256 KiB. If its next listener uses other directions, it begins with empty rings. No
+ *            descriptor to poll for room.
  *
  * A listener may also publish what it sends to several receivers: see publish.h.
  *
@@ -4847,7 +5082,7 @@ IPC_INLINE int ipc_channel_published_send_(struct ipc_channel *ch, const void *m
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline);
 
-#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message of a ring for many */
 
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. So a send looks at
@@ -4890,6 +5125,17 @@ IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
     return n != 0 ? n : 1;
 }
 
+/* Bytes of the largest message that a ring is made for. One for many, which has room for each of them,
+ * is made for less, unless it is asked for. */
+IPC_INLINE size_t ipc_channel_ring_max_(const struct ipc_channel *ch)
+{
+    if (ch->how.max != 0)
+        return ch->how.max;
+    return ch->how.senders > 1 || ch->how.receivers > 1 || (ch->how.clients | ch->how.publish) != 0
+               ? IPC_CHANNEL_RING_
+               : IPC_CHANNEL_MAX_;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
@@ -4901,11 +5147,14 @@ IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
     return ipc_record_footprint(ipc_channel_lane_(ch->max), ipc_channel_lanes_(ch));
 }
 
-/* Bytes of a segment for both directions. */
+/* Bytes of a segment for the directions that the listener uses. */
 IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
     if (ch->how.clients != 0)
         return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
+    /* Of another size for each direction: what a listener of the other one has left does not fit. */
+    if ((ch->role & IPC_BOTH) != IPC_BOTH)
+        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3u : 2u) * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
@@ -5046,6 +5295,9 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
+    /* A ring made for the default has room for more, which the other mechanisms have not. */
+    if (ch->how.max == 0 && ch->max == ipc_channel_lane_(IPC_CHANNEL_MAX_) / 2 - 8)
+        ch->max = IPC_CHANNEL_MAX_;
     if (rc == 0)
         ipc_channel_begin_talk_(ch, listener);
     if (rc != 0) { /* the next try must not find our ends taken */
@@ -5125,9 +5377,8 @@ IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen
            (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
 }
 
-/* How a process has ended that another one has replaced at the other end: -EOWNERDEAD, or -EPIPE
- * also where nothing proves that it was killed. */
-IPC_INLINE int ipc_channel_how_replaced_(const struct ipc_notify *n, uint64_t id)
+/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
+IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
 {
     return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
                ? -EOWNERDEAD
@@ -5266,13 +5517,13 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
     int rc = 0;
 
     if (ipc_channel_has_left_(ch, r->reader, reader)) {
-        rc = reader == 0 ? -EPIPE : ipc_channel_how_replaced_(n, r->reader);
+        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
-        ipc_notify_watch(n, reader != ~UINT64_C(0) ? reader : 0);
-        if (ipc_notify_dead_(n))
-            rc = ipc_channel_how_replaced_(n, reader);
+        if (reader != 0 && reader != n->reported)
+            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        n->reported = rc != 0 ? reader : n->reported;
     }
     r->reader = rc == 0 && reader != n->reported ? reader : 0;
     return rc;
@@ -5568,7 +5819,7 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     if (ch->how.publish != 0)
         how.members = ipc_channel_subscribers_(ch) + 1;
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    ch->max = ipc_channel_ring_max_(ch);
     if (!listener)
         how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
@@ -5967,7 +6218,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_replaced_(&r->data, id);
+    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_gone_(&r->data, id);
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next
@@ -6015,6 +6266,22 @@ IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r)
  *     "answers"   as many rings of records as there are lanes, in a row; the server sends to all
  *     "to"        a ring of records with the lanes; it is made last, and a client finds by it that
  *                 "answers" is there, so that it talks to a server
+ *
+ * What it promises, with up to 64 clients at a time:
+ *
+ *   - A client that floods, is idle, stopped, or does not read costs the others its turns, of 4 KiB.
+ *     Its ring of answers fills, and then a send to it waits, or says -ETIMEDOUT.
+ *   - The end of each client is reported once, by its number, after all that it sent: -EPIPE, or
+ *     -EOWNERDEAD within 10 ms where it was killed. Its place is free as soon as it has gone, and the
+ *     next client there has another number.
+ *   - An answer goes to the client of that number, or is refused with -EPIPE. No other client reads
+ *     it, wherever either was stopped or killed.
+ *   - The successor of a server that has ended gets what its clients have sent, some of it for the
+ *     second time if the server was killed: 4 KiB of each at most. Each client is told of the loss
+ *     once, and goes on with the successor, by a new number; answers to it that it had not read
+ *     may be lost.
+ *   - All share one segment. A client that writes where it likes can make calls of all say -EBADMSG,
+ *     but causes no memory error and no missed deadline. A server of auto: has memory for each client.
  *
  * A client takes a lane, the one that suits best (record.h), then the receiving end of the ring of
  * answers of the same number; it leaves them in the opposite order. So whoever has the lane finds
@@ -6489,7 +6756,7 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops. Segment and
  *            semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
@@ -6819,7 +7086,7 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
     const char *why;
     key_t key;
 
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    ch->max = ipc_channel_ring_max_(ch);
     rc = ipc_channel_ring_new_(ch);
     if (rc == 0)
         rc = ipc_channel_read_key_(ch, &key);
@@ -6895,6 +7162,15 @@ IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_
     return rc;
 }
 
+/* The kernel gives memory for what was touched: one of the rings, or both. */
+IPC_INLINE void ipc_channel_shm_describe_(const struct ipc_channel *ch,
+                                          struct ipc_channel_facts *info)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+
+    info->memory = own->half * ((ch->role & IPC_BOTH) == IPC_BOTH ? 2 : 1) + IPC_CHANNEL_SHM_HEAD_;
+}
+
 /* Leaves the rings before the place: until then the other side must not think us dead. */
 IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
@@ -6948,7 +7224,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* prepare */
     NULL, /* accept */
     NULL, /* descriptor */
-    NULL, /* describe */
+    ipc_channel_shm_describe_,
     NULL, /* is_ready */
     NULL, /* serve */
 };
@@ -6972,7 +7248,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *            killed go 256 messages at most before that is reported.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
- *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
+ *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
+ *            smaller one. Memory as over ring:, for each client.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
@@ -7008,7 +7285,6 @@ struct ipc_channel_auto_ {
     struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
     int is_listener;                   /* this side answers offers */
     int step;
-    int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
     int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
@@ -7034,8 +7310,6 @@ struct ipc_channel_hello_ {
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
 #define IPC_CHANNEL_VERSION_BITS_ 16
-#define IPC_CHANNEL_HELLO_NS_                                                                      \
-    INT64_C(100000000) /* for a client to make its offer, if others wait */
 
 /* Of publish.h. */
 IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch);
@@ -7086,26 +7360,6 @@ IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned oth
 
     return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
                           ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
-}
-
-/* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
- * not is left, -EPIPE, after 100 ms, if another client waits. */
-IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
-{
-    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
-    struct pollfd p[2];
-    int rc, over;
-
-    p[0].fd = ch->in;
-    p[0].events = p[1].events = POLLIN;
-    do {
-        over = ipc_left_(until) == 0;
-        p[1].fd = over ? own->socket.listener : -1;
-        p[1].revents = 0;
-        rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
-    } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
-    return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
 /* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
@@ -7302,10 +7556,10 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = own->published = 0;
     own->trust = 0;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return rc;
 }
 
@@ -7330,6 +7584,8 @@ IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
         rc = rc == -EOWNERDEAD ? -EPIPE : rc;
         ipc_channel_auto_leave_ring_(ch);
         (void)ipc_channel_lose_peer_(ch, rc);
+        if (rc == -EPROTO) /* the program is to learn that such a client came */
+            return rc;
     } while (own->socket.listener >= 0 && ipc_left_(deadline) > 0);
     return own->socket.listener >= 0 ? -ETIMEDOUT : rc;
 }
@@ -7352,8 +7608,9 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
         ch->address = name;
     }
     /* The same maximum as over a ring, also where it stays a socket. */
-    ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
+    if (ch->how.clients != 0)
+        ch->how.max = ch->max; /* of each of them */
     own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
     if (rc == 0 && ch->how.publish != 0)
@@ -7370,7 +7627,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 
     own->polls = -1;
     own->is_listener = 1;
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return ipc_channel_socket_accept_(listener, ch, deadline);
 }
 
@@ -7860,7 +8117,7 @@ IPC_INLINE int ipc_channel_admit_subscriber_(struct ipc_channel *ch)
         rc = ipc_channel_accept_next_(&own->socket, ch, IPC_NOW);
         if (rc != 0)
             return rc;
-        own->came_at = ipc_clock();
+        own->socket.came_at = ipc_clock();
     }
     rc = ipc_channel_recv_hello_(ch, 1, &ring, IPC_NOW);
     ch->max = max; /* one subscriber's maximum is not that of the others */
@@ -8042,7 +8299,11 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     ch->flags |= IPC_CHANNEL_ACCEPTED_;
     ipc_channel_make_blocking_(fd);
     rc = ipc_channel_check_peer_(ch, fd);
-    return rc != 0 ? rc : ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        rc = ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        ipc_channel_greet_(ch, fd);
+    return rc;
 }
 
 IPC_INLINE int ipc_channel_adopt_socket_(struct ipc_channel *ch, int fd)
@@ -8440,9 +8701,12 @@ IPC_FORCE_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned ro
 /* Waits for a peer until the deadline, if none is there. */
 IPC_FORCE_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
-    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
+    int is_there = (role == IPC_SEND ? ch->out : ch->in) >= 0;
+
+    if ((is_there && (ch->flags & IPC_CHANNEL_UNGREETED_) == 0) ||
+        (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
-    if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
+    if (!is_there && (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0))
         return ipc_channel_refuse_(ch, -EPIPE, "%s: the other side is gone", ch->kind->scheme);
     return ch->kind->meet(ch, deadline);
 }
@@ -8602,8 +8866,10 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->pid = ch->peer.pid;
     info->uid = ch->peer.uid;
     info->gid = ch->peer.gid;
-    if (ch->ring != NULL)
+    if (ch->ring != NULL) {
         info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
+        info->memory = ch->ring->seg.size;
+    }
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
     if (ch->server != NULL)
@@ -8634,9 +8900,8 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
  * read stays in its channel's tx, and epoll tells when there is room.
  *
  *     seat
- *     FREE     -> AGREEING   auto: a client was accepted, and has a number
- *     FREE     -> SERVED     others: so
- *     AGREEING -> SERVED     it is agreed where messages go
+ *     FREE     -> AGREEING   a client was accepted, and has a number
+ *     AGREEING -> SERVED     it has greeted; auto: it is agreed where messages go
  *     AGREEING -> FREE       that has failed, or after 100 ms its place or descriptors are needed;
  *                            nothing is reported
  *     SERVED   -> FREE       recv reports the loss; or ipc_channel_drop
@@ -8718,7 +8983,8 @@ IPC_INLINE struct ipc_channel_client_ *ipc_channel_find_client_(const struct ipc
 /* Is the client still to agree where messages go? */
 IPC_INLINE int ipc_channel_is_agreeing_(const struct ipc_channel_client_ *c)
 {
-    return c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch);
+    return (c->ch.flags & IPC_CHANNEL_UNGREETED_) != 0 ||
+           (c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch));
 }
 
 /* A free seat. NULL: there is no memory. */
@@ -8789,7 +9055,7 @@ IPC_INLINE int ipc_channel_leave_late_clients_(struct ipc_channel *ch)
 
     for (i = 0; i < s->made; i++)
         if (s->seats[i]->number != 0 && ipc_channel_is_agreeing_(s->seats[i]) &&
-            ipc_left_(ipc_channel_get_auto_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
+            ipc_left_(ipc_channel_get_socket_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
                 0)
             ipc_channel_leave_client_(ch, s->seats[i]);
     return s->clients != before;
@@ -8956,6 +9222,7 @@ IPC_INLINE int64_t ipc_channel_serve_first_(struct ipc_channel *ch, void *to, si
 
     if (rc == -EINTR)
         return rc;
+    agreeing &= !ipc_channel_get_socket_(&c->ch)->greeted; /* it may have sent more than a greeting */
     if (failed != 0 && rc == -ETIMEDOUT)
         rc = ipc_channel_refuse_(&c->ch, failed, "cannot wait for a client: %s", strerror(-failed));
     lost = rc < 0 && rc != -ETIMEDOUT && rc != -EMSGSIZE;

@@ -86,6 +86,10 @@
  *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
  *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
+ *   - Over unix:, unix-seq:, tcp: and auto: the first call of each side waits for the other side's
+ *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
+ *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
+ *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
@@ -150,8 +154,9 @@
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
- *   - auto: agrees with the first call of both sides, so both must be in a call at a time. A server
- *     takes a moment of each recv for it.
+ *   - A client's first call over unix:, unix-seq: and tcp: waits until the listener has been in a
+ *     call since the client connected: send, recv or accept. auto: agrees with the first call of both
+ *     sides, so both must be in a call at a time. A server takes a moment of each recv for it.
  *   - A server sleeps in send_to until the deadline if that client does not read, and the others
  *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
  *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
@@ -163,6 +168,9 @@
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
  *     read. Fix: `create`, its default. The sender needs no postrotate script.
+ *   - A message may have 1 MiB by default, where the mechanism can: `max` of ipc_channel_info. A ring
+ *     has room for four times its longest message in each direction that is used, which `memory`
+ *     tells: 4 or 8 MiB, and some milliseconds of open. Fix: options.max.
  *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
  *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -202,8 +210,10 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
- * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
+ *   A connection of sockets begins with a greeting of each side: greet.h.
+ *
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
  * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
@@ -217,6 +227,7 @@
 #include "channel/frame.h"
 #include "channel/pipe.h"
 #include "channel/address.h"
+#include "channel/greet.h"
 #include "channel/socket.h"
 #include "channel/multicast.h"
 #include "channel/packet.h"

@@ -89,6 +89,12 @@ static inline int is_emulated(void)
 #define KEEPS_DESCRIPTORS "qemu-user leaves descriptors open for which the program has no room"
 #define BLOCKS_NO_SIGNALS "qemu-user does not block for Linux what the program blocks"
 
+/* Pages larger than this machine's: qemu-user 7.2 does not map a part of one again, as a child does. */
+static inline int cannot_map_again(void)
+{
+    return is_emulated() && getpagesize() > 4096;
+}
+
 /* ------------------------------------------------------------------ what a test leaves */
 
 /* How many of our names are in /dev/shm; removes them if asked. */
@@ -168,11 +174,17 @@ static inline uint64_t hear(const struct child *c)
     return word;
 }
 
-static inline void become_child(void)
+/* A child that outlives its parent. */
+static inline void become_orphan(void)
 {
     in_child = 1;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)alarm(HANG_S);
+}
+
+static inline void become_child(void)
+{
+    become_orphan();
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 /* Runs f in a new process, which then ends with status 0. */

@@ -17,6 +17,11 @@ IPC_RECORDS(logs)
 IPC_CALL(adder, struct tick, double)
 
 #define BELL_TYPE 0x6c6c6562u
+#ifdef __GLIBC__
+#define LIBC sizeof(long)
+#else
+#define LIBC (100 + sizeof(long))
+#endif
 
 /* What the peer is told to do, and then answers. */
 enum {
@@ -25,8 +30,8 @@ enum {
     ALIVE,   /* is the member that it is told next alive? */
     TAKES,   /* what opening the producer's end of `ticks` says: a negative errno, or 0 */
     WAITS,   /* waits for a tick: what recv says */
-    RINGS,   /* attaches to the semaphore `bell`: its kind in memory, what attach says; and posts */
-    FORKS    /* goes into the background: its pid there */
+    RINGS,   /* attaches to the semaphore `bell`: LIBC, what attach says; and posts */
+    FORKS    /* goes into the background, after ipc_shm_hand_over if it is told 1 next: its pid there; 0: cannot */
 };
 
 #endif

@@ -91,6 +91,15 @@ static void in_a_network_of_its_own(body *f, void *arg)
     IS(rc, 0);
 }
 
+/* The listener meets a client of this process, which has connected: they have greeted each other
+ * then. */
+static void meets(struct ipc_channel *listener)
+{
+    char byte;
+
+    EVENTUALLY(ipc_channel_recv(listener, &byte, 1, IPC_NOW) == -ETIMEDOUT && listener->in >= 0);
+}
+
 /* ------------------------------------------------------------------ names and ports */
 
 /* Is the listener at `listen` reached by a client of that host, there and back? */
@@ -105,6 +114,8 @@ static void reaches(const char *scheme, const char *listen, const char *host)
     IS(ipc_channel_info(&ch, &facts), 0);
     (void)snprintf(at, sizeof at, "%s:%s:%d", scheme, host, facts.port);
     OPENS(&client, at, IPC_BOTH);
+    if (strcmp(scheme, "tcp") == 0)
+        meets(&ch);
     is_(ipc_channel_send(&client, "ask", 3, ipc_in_ms(LONG_MS)), 0, at, __FILE__, __LINE__);
     is_(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 3, at, __FILE__, __LINE__);
     is_(ipc_channel_send(&ch, "yes!", 4, ipc_in_ms(LONG_MS)), 0, at, __FILE__, __LINE__);
@@ -593,36 +604,114 @@ static void users_and_hosts_that_mean_nothing_are_refused(void **state)
     refuses("tcp:127.0.0.1:0", &how, IPC_RECV | IPC_LISTEN, -EINVAL);
 }
 
-/* A maximum above that of the ring which is there, and of a sender above that of the receiver. */
+/* A maximum above that of the ring which is there, and of a sender above that of the receiver, which
+ * both are told. Without options.max the sender has the receiver's. */
 static void larger_messages_than_fit_are_refused_with_both_sizes(void **state)
 {
-    static const char *const forms[] = {"unix:@%s", "unix-seq:@%s"};
-    struct ipc_channel_options how;
+    static const char *const forms[] = {"unix:@%s", "unix-seq:@%s", "tcp:127.0.0.1:0"};
+    struct ipc_channel_options little, much;
+    struct ipc_channel_facts facts;
     struct ipc_channel sender;
     size_t i;
 
     (void)state;
-    memset(&how, 0, sizeof how);
-    how.max = 300000;
+    memset(&little, 0, sizeof little);
+    memset(&much, 0, sizeof much);
+    little.max = 1000;
+    much.max = 150000;
     choose("ring:%s");
-    OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
-    IS(ipc_channel_open_with(&sender, uri, IPC_SEND, IPC_NOW, &how), -EMSGSIZE);
-    MUST(strstr(ipc_channel_why(&sender), "300000") != NULL);
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &little), 0);
+    IS(ipc_channel_open_with(&sender, uri, IPC_SEND, IPC_NOW, &much), -EMSGSIZE);
+    MUST(strstr(ipc_channel_why(&sender), "150000") != NULL);
     OPENS(&sender, uri, IPC_SEND);
     ipc_channel_close(&sender);
     ipc_channel_close(&ch);
-    for (i = 0; i < 2; i++) {
+    choose("fifo:/dev/shm/%s"); /* where nobody greets */
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &little), 0);
+    OPENS(&sender, uri, IPC_SEND);
+    IS(ipc_channel_send(&sender, scratch, 2000, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), -EBADMSG);
+    MUST(strstr(ipc_channel_why(&ch), "2000 bytes") != NULL);
+    MUST(strstr(ipc_channel_why(&ch), "1000") != NULL);
+    ipc_channel_close(&sender);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_unlink(uri), 0);
+    for (i = 0; i < 3; i++) {
         choose(forms[i]);
-        how.max = 1000;
-        IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), 0);
-        OPENS(&sender, uri, IPC_SEND);
-        IS(ipc_channel_send(&sender, scratch, 2000, ipc_in_ms(LONG_MS)), 0);
-        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), -EBADMSG);
-        MUST(strstr(ipc_channel_why(&ch), "2000 bytes") != NULL);
+        IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &little), 0);
+        IS(ipc_channel_info(&ch, &facts), 0);
+        if (facts.port != 0)
+            (void)snprintf(uri, sizeof uri, "tcp:127.0.0.1:%d", facts.port);
+        IS(ipc_channel_open_with(&sender, uri, IPC_SEND, ipc_in_ms(LONG_MS), &much), 0);
+        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        MUST(strstr(ipc_channel_why(&ch), "150000") != NULL);
         MUST(strstr(ipc_channel_why(&ch), "1000") != NULL);
+        IS(ipc_channel_send(&sender, scratch, 2000, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        MUST(strstr(ipc_channel_why(&sender), "1000") != NULL);
+        ipc_channel_close(&sender);
+        OPENS(&sender, uri, IPC_SEND);
+        meets(&ch);
+        IS(ipc_channel_send(&sender, scratch, 2000, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        MUST(strstr(ipc_channel_why(&sender), "at most 1000") != NULL);
+        IS(ipc_channel_send(&sender, scratch, 1000, ipc_in_ms(LONG_MS)), 0);
+        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), 1000);
         ipc_channel_close(&sender);
         ipc_channel_close(&ch);
     }
+}
+
+static struct ipc_channel_facts facts_with(const struct ipc_channel_options *how, unsigned role)
+{
+    struct ipc_channel_facts facts;
+    int rc = ipc_channel_open_with(&ch, uri, role | IPC_LISTEN, IPC_NOW, how);
+
+    must_(rc == 0, uri, ipc_channel_why(&ch), __FILE__, __LINE__);
+    IS(ipc_channel_info(&ch, &facts), 0);
+    ipc_channel_close(&ch);
+    (void)ipc_channel_unlink(uri);
+    return facts;
+}
+
+/* Messages of 1 MiB over each mechanism that can; a ring pays for them with memory, and a ring for
+ * many, which would need it for each, has a smaller maximum. */
+static void the_default_maximum_is_the_same_for_all(void **state)
+{
+    static const char *const forms[] = {"ring:%s", "sysvshm:4712", "auto:%s", "fifo:/dev/shm/%s",
+                                        "unix:@%s", "tcp:127.0.0.1:0"};
+    static const size_t all = (size_t)1 << 20;
+    struct ipc_channel_options how;
+    struct ipc_channel_facts facts;
+    size_t i, one_way;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    for (i = 0; i < sizeof forms / sizeof *forms; i++) {
+        choose(forms[i]);
+        facts = facts_with(NULL, IPC_RECV);
+        must_(facts.max == all, uri, "has another maximum", __FILE__, __LINE__);
+        one_way = facts.memory;
+        if (i > 1) {
+            IS(one_way, 0);
+            continue;
+        }
+        facts = facts_with(NULL, IPC_BOTH);
+        MUST(one_way > 4 * all && one_way < 5 * all); /* a ring is twice its longest records */
+        MUST(facts.memory > 8 * all && facts.memory < 9 * all);
+    }
+    choose("ring:%s");
+    how.senders = 64;
+    facts = facts_with(&how, IPC_RECV);
+    MUST(facts.max >= 65536 && facts.max < all);
+    how.senders = 0;
+    how.clients = 64;
+    MUST(facts_with(&how, IPC_BOTH).max < all);
+    how.clients = 0;
+    how.publish = IPC_LOSSY;
+    facts = facts_with(&how, IPC_SEND);
+    MUST(facts.max < all && facts.memory != 0);
+    how.publish = 0;
+    how.max = 1000;
+    MUST(facts_with(&how, IPC_BOTH).memory < 65536);
 }
 
 static void calls_a_misfit(struct child *up, void *arg)
@@ -641,34 +730,45 @@ static void calls_a_misfit(struct child *up, void *arg)
     }
 }
 
-/* auto: a client that waits for what the listener does not send is refused, and so is one that
- * sends what it does not receive. The next client is served. */
+/* A client that waits for what the listener does not send is refused, and so is one that sends what it
+ * does not receive. Both sides are told. The next client is served. */
 static void roles_that_do_not_fit_are_refused(void **state)
 {
     static const unsigned roles[][3] = {{IPC_RECV, IPC_BOTH, IPC_SEND},
                                         {IPC_RECV, IPC_RECV, IPC_SEND},
                                         {IPC_SEND, IPC_SEND, IPC_RECV},
                                         {IPC_SEND, IPC_BOTH, IPC_RECV}};
+    static const char *const forms[] = {"auto:%s", "unix:@%s", "unix-seq:@%s", "tcp:127.0.0.1:0"};
+    struct ipc_channel_facts facts;
     struct ipc_channel one;
     struct child c;
     size_t i;
 
     (void)state;
-    for (i = 0; i < 4; i++) {
-        unsigned misfit = roles[i][1];
+    for (i = 0; i < 16; i++) {
+        const unsigned *is = roles[i % 4];
+        unsigned misfit = is[1], told = 0;
         siginfo_t ended;
 
-        choose("auto:%s");
-        OPENS(&ch, uri, roles[i][0] | IPC_LISTEN);
+        choose(forms[i / 4]);
+        OPENS(&ch, uri, is[0] | IPC_LISTEN);
+        IS(ipc_channel_info(&ch, &facts), 0);
+        if (facts.port != 0)
+            (void)snprintf(uri, sizeof uri, "tcp:127.0.0.1:%d", facts.port);
         c = spawn(calls_a_misfit, &misfit);
         ended.si_pid = 0;
         while (waitid(P_PID, (id_t)c.pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-               ended.si_pid == 0)
-            MUST((roles[i][0] == IPC_SEND
-                      ? ipc_channel_send(&ch, "x", 1, ipc_in_ms(10))
-                      : ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(10))) == -ETIMEDOUT);
+               ended.si_pid == 0) {
+            int64_t rc = is[0] == IPC_SEND ? ipc_channel_send(&ch, "x", 1, ipc_in_ms(10))
+                                           : ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(10));
+
+            MUST(rc == -ETIMEDOUT || rc == -EPROTO);
+            MUST(rc != -EPROTO || strstr(ipc_channel_why(&ch), "roles") != NULL);
+            told += rc == -EPROTO;
+        }
         finish(&c);
-        OPENS(&one, uri, roles[i][2]);
+        MUST(told >= 1 && told <= 2); /* once for each time that it came */
+        OPENS(&one, uri, is[2]);
         ipc_channel_close(&one);
         ipc_channel_close(&ch);
     }
@@ -688,6 +788,7 @@ static void loses_its_host(struct child *up, void *arg)
     how.keepalive = 1;
     IS(ipc_channel_open_with(&ch, "tcp:127.0.0.1:9001", IPC_BOTH | IPC_LISTEN, IPC_NOW, &how), 0);
     IS(ipc_channel_open_with(&client, "tcp:127.0.0.1:9001", IPC_BOTH, ipc_in_ms(LONG_MS), &how), 0);
+    meets(&ch);
     IS(ipc_channel_send(&client, "x", 1, ipc_in_ms(LONG_MS)), 0);
     IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 1);
     set_loopback(0);
@@ -852,6 +953,7 @@ int main(int argc, char **argv)
         TEST(a_removed_queue_is_told_once),
         TEST(users_and_hosts_that_mean_nothing_are_refused),
         TEST(larger_messages_than_fit_are_refused_with_both_sizes),
+        TEST(the_default_maximum_is_the_same_for_all),
         TEST(roles_that_do_not_fit_are_refused),
         TEST(a_host_that_vanishes_is_told_if_asked_for),
         TEST(listeners_may_be_handed_over),

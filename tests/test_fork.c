@@ -48,8 +48,7 @@ static pid_t idle_child(void)
 
     MUST(pid >= 0);
     if (pid == 0) {
-        become_child(); /* it dies with its parent's thread: not before */
-        (void)prctl(PR_SET_PDEATHSIG, 0);
+        become_orphan();
         wait_for_death();
     }
     return pid;
@@ -294,8 +293,7 @@ static void leaves_its_child_all(struct child *up, void *arg)
     MUST(child >= 0);
     if (child > 0)
         _exit(0);
-    become_child();
-    (void)prctl(PR_SET_PDEATHSIG, 0);
+    become_orphan();
     t.n = 2;
     IS(ticks_push(&out, &t), 0);
     tell(up, 0);
@@ -501,8 +499,7 @@ static void goes_into_background(struct child *up, void *arg)
         if (child > 0)
             _exit(0);
     }
-    become_child();
-    (void)prctl(PR_SET_PDEATHSIG, 0);
+    become_orphan();
     if (how->other_user)
         MUST(setgroups(0, NULL) == 0 && setresgid(4401, 4401, 4401) == 0 &&
              setresuid(4401, 4401, 4401) == 0);

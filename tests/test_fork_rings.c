@@ -206,8 +206,7 @@ static void goes_into_background(const struct background *how, struct ipc_shm *s
         if (child > 0)
             ends(how, seg);
     }
-    become_child();
-    (void)prctl(PR_SET_PDEATHSIG, 0);
+    become_orphan();
 }
 
 /* The classic order: opens all, daemon(), goes on. */
@@ -545,8 +544,7 @@ static void pushes_when_told(struct child *up, void *arg)
     MUST(child >= 0);
     if (child > 0)
         _exit(0);
-    become_child();
-    (void)prctl(PR_SET_PDEATHSIG, 0);
+    become_orphan();
     tell(up, 0);
     (void)hear(up);
     IS(ticks_push(&out, &t), -ECHILD);

@@ -32,6 +32,9 @@ struct ipc_channel_socket_ {
     ino_t ino;                     /* of that file */
     struct sockaddr_storage asker; /* unix-dgram:, udp: a listener's answers go here */
     socklen_t asker_size;          /* 0: nobody has asked yet */
+    int64_t came_at;               /* when the connection began */
+    int greeted;                   /* the other side has greeted */
+    int accepted;                  /* this channel is of ipc_channel_accept, or a server's client */
 };
 
 IPC_INLINE struct ipc_channel_socket_ *ipc_channel_get_socket_(const struct ipc_channel *ch)

@@ -91,7 +91,11 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     ch->flags |= IPC_CHANNEL_ACCEPTED_;
     ipc_channel_make_blocking_(fd);
     rc = ipc_channel_check_peer_(ch, fd);
-    return rc != 0 ? rc : ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        rc = ipc_channel_set_packet_max_(ch, fd);
+    if (rc == 0)
+        ipc_channel_greet_(ch, fd);
+    return rc;
 }
 
 IPC_INLINE int ipc_channel_adopt_socket_(struct ipc_channel *ch, int fd)

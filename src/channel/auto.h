@@ -14,7 +14,8 @@
  *            killed go 256 messages at most before that is reported.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
- *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
+ *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
+ *            smaller one. Memory as over ring:, for each client.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
@@ -53,7 +54,6 @@ struct ipc_channel_auto_ {
     struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
     int is_listener;                   /* this side answers offers */
     int step;
-    int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
     int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
@@ -79,8 +79,6 @@ struct ipc_channel_hello_ {
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
 #define IPC_CHANNEL_VERSION_BITS_ 16
-#define IPC_CHANNEL_HELLO_NS_                                                                      \
-    INT64_C(100000000) /* for a client to make its offer, if others wait */
 
 /* Of publish.h. */
 IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch);
@@ -131,26 +129,6 @@ IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned oth
 
     return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
                           ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
-}
-
-/* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
- * not is left, -EPIPE, after 100 ms, if another client waits. */
-IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
-{
-    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
-    struct pollfd p[2];
-    int rc, over;
-
-    p[0].fd = ch->in;
-    p[0].events = p[1].events = POLLIN;
-    do {
-        over = ipc_left_(until) == 0;
-        p[1].fd = over ? own->socket.listener : -1;
-        p[1].revents = 0;
-        rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
-    } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
-    return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
 /* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
@@ -347,10 +325,10 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = own->published = 0;
     own->trust = 0;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return rc;
 }
 
@@ -375,6 +353,8 @@ IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
         rc = rc == -EOWNERDEAD ? -EPIPE : rc;
         ipc_channel_auto_leave_ring_(ch);
         (void)ipc_channel_lose_peer_(ch, rc);
+        if (rc == -EPROTO) /* the program is to learn that such a client came */
+            return rc;
     } while (own->socket.listener >= 0 && ipc_left_(deadline) > 0);
     return own->socket.listener >= 0 ? -ETIMEDOUT : rc;
 }
@@ -397,8 +377,9 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
         ch->address = name;
     }
     /* The same maximum as over a ring, also where it stays a socket. */
-    ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
+    if (ch->how.clients != 0)
+        ch->how.max = ch->max; /* of each of them */
     own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
     if (rc == 0 && ch->how.publish != 0)
@@ -415,7 +396,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 
     own->polls = -1;
     own->is_listener = 1;
-    own->came_at = ipc_clock();
+    own->socket.came_at = ipc_clock();
     return ipc_channel_socket_accept_(listener, ch, deadline);
 }
 

@@ -37,7 +37,8 @@
 
 /* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
-    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
+    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has,
+                           64 KiB of a ring for many */
     unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
     unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it. With
                            publish: how many subscribers, 1 to 65535; 0: 64 */
@@ -151,12 +152,14 @@ struct ipc_channel {
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
 #define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
 #define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
+#define IPC_CHANNEL_UNGREETED_ 32u      /* the other side's greeting has not come yet: see greet.h */
 #define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
 /* What ipc_channel_info tells. */
 struct ipc_channel_facts {
     const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
+    size_t memory;         /* bytes of shared memory that this channel's rings have; else 0 */
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
     size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
@@ -224,6 +227,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 #define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */
+#define IPC_CHANNEL_GREETS_ 2048u     /* both sides greet each other first: see greet.h */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */

@@ -33,9 +33,12 @@ IPC_FORCE_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned ro
 /* Waits for a peer until the deadline, if none is there. */
 IPC_FORCE_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
-    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
+    int is_there = (role == IPC_SEND ? ch->out : ch->in) >= 0;
+
+    if ((is_there && (ch->flags & IPC_CHANNEL_UNGREETED_) == 0) ||
+        (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
-    if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
+    if (!is_there && (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0))
         return ipc_channel_refuse_(ch, -EPIPE, "%s: the other side is gone", ch->kind->scheme);
     return ch->kind->meet(ch, deadline);
 }
@@ -195,8 +198,10 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->pid = ch->peer.pid;
     info->uid = ch->peer.uid;
     info->gid = ch->peer.gid;
-    if (ch->ring != NULL)
+    if (ch->ring != NULL) {
         info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
+        info->memory = ch->ring->seg.size;
+    }
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
     if (ch->server != NULL)

@@ -299,7 +299,7 @@ IPC_INLINE int ipc_channel_admit_subscriber_(struct ipc_channel *ch)
         rc = ipc_channel_accept_next_(&own->socket, ch, IPC_NOW);
         if (rc != 0)
             return rc;
-        own->came_at = ipc_clock();
+        own->socket.came_at = ipc_clock();
     }
     rc = ipc_channel_recv_hello_(ch, 1, &ring, IPC_NOW);
     ch->max = max; /* one subscriber's maximum is not that of the others */

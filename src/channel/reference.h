@@ -42,11 +42,13 @@
  *                   subscribers as options.receivers
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
- *                  way; auto: the roles do not fit, which the first call tells
+ *                  way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
+ *                  both sides tells, and again when that client comes again
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
+ *                  unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
@@ -126,7 +128,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  * A server gets the next message of any client, in turns, and `from` names the client. It takes new
  * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
  * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
- * client, too, the others have their turns first. Of a client that never finishes to agree (auto:)
+ * client, too, the others have their turns first. Of a client that does not greet, or agree (auto:),
  * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
  * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */

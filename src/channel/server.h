@@ -18,9 +18,8 @@
  * read stays in its channel's tx, and epoll tells when there is room.
  *
  *     seat
- *     FREE     -> AGREEING   auto: a client was accepted, and has a number
- *     FREE     -> SERVED     others: so
- *     AGREEING -> SERVED     it is agreed where messages go
+ *     FREE     -> AGREEING   a client was accepted, and has a number
+ *     AGREEING -> SERVED     it has greeted; auto: it is agreed where messages go
  *     AGREEING -> FREE       that has failed, or after 100 ms its place or descriptors are needed;
  *                            nothing is reported
  *     SERVED   -> FREE       recv reports the loss; or ipc_channel_drop
@@ -104,7 +103,8 @@ IPC_INLINE struct ipc_channel_client_ *ipc_channel_find_client_(const struct ipc
 /* Is the client still to agree where messages go? */
 IPC_INLINE int ipc_channel_is_agreeing_(const struct ipc_channel_client_ *c)
 {
-    return c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch);
+    return (c->ch.flags & IPC_CHANNEL_UNGREETED_) != 0 ||
+           (c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch));
 }
 
 /* A free seat. NULL: there is no memory. */
@@ -175,7 +175,7 @@ IPC_INLINE int ipc_channel_leave_late_clients_(struct ipc_channel *ch)
 
     for (i = 0; i < s->made; i++)
         if (s->seats[i]->number != 0 && ipc_channel_is_agreeing_(s->seats[i]) &&
-            ipc_left_(ipc_channel_get_auto_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
+            ipc_left_(ipc_channel_get_socket_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
                 0)
             ipc_channel_leave_client_(ch, s->seats[i]);
     return s->clients != before;
@@ -342,6 +342,7 @@ IPC_INLINE int64_t ipc_channel_serve_first_(struct ipc_channel *ch, void *to, si
 
     if (rc == -EINTR)
         return rc;
+    agreeing &= !ipc_channel_get_socket_(&c->ch)->greeted; /* it may have sent more than a greeting */
     if (failed != 0 && rc == -ETIMEDOUT)
         rc = ipc_channel_refuse_(&c->ch, failed, "cannot wait for a client: %s", strerror(-failed));
     lost = rc < 0 && rc != -ETIMEDOUT && rc != -EMSGSIZE;

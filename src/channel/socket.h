@@ -7,7 +7,7 @@
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * The listener takes one client at a time, several by ipc_channel_accept, or serves many with
+ * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by ipc_channel_accept, or serves many with
  * options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
@@ -25,7 +25,7 @@
 #ifndef IPC_SRC_CHANNEL_SOCKET_H
 #define IPC_SRC_CHANNEL_SOCKET_H 1
 
-#include "address.h"
+#include "greet.h"
 
 /* ------------------------------------------------------------------ the other side */
 
@@ -270,6 +270,7 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
     }
     ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
+    ipc_channel_greet_(ch, fd);
     return 0;
 }
 
@@ -334,8 +335,11 @@ IPC_INLINE int ipc_channel_accept_next_(struct ipc_channel_socket_ *from, struct
         fd = ipc_channel_accept_any_(from);
         if (fd >= 0) {
             ch->in = ch->out = fd;
-            if (ipc_channel_check_peer_(ch, fd) == 0)
-                return ipc_channel_set_packet_max_(ch, fd);
+            rc = ipc_channel_check_peer_(ch, fd);
+            if (rc == 0 && (rc = ipc_channel_set_packet_max_(ch, fd)) == 0)
+                ipc_channel_greet_(ch, fd);
+            if (rc != -EACCES)
+                return rc;
             ipc_channel_leave_peer_(ch);
             if (ipc_left_(deadline) == 0)
                 return -ETIMEDOUT;
@@ -358,6 +362,38 @@ IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline
                               : ipc_channel_connect_(ch, deadline);
 }
 
+#define IPC_CHANNEL_TRIES_ 3 /* of a client that a listener leaves before it greets */
+
+/* Waits until a peer is there that has greeted, and fits. A listener leaves one that went before that,
+ * and goes on with the next. A client tries again, as it may have met a listener that was about to
+ * end; in the end -EPIPE: the listener does not want it. */
+IPC_INLINE int ipc_channel_greeted_meet_(struct ipc_channel *ch, int64_t deadline)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int alone = (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0, rc = 0, tries = 0;
+    int64_t began = ipc_clock();
+    char why[sizeof ch->why];
+
+    for (;;) {
+        if (ch->in < 0)
+            rc = alone ? -EPIPE : ipc_channel_socket_meet_(ch, deadline);
+        if (rc == 0 && (ch->flags & IPC_CHANNEL_UNGREETED_) != 0)
+            rc = ipc_channel_hear_greeting_(ch, deadline);
+        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR || ch->in < 0)
+            return rc;
+        memcpy(why, ch->why, sizeof why);
+        rc = ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        if (rc != -EPIPE)
+            memcpy(ch->why, why, sizeof why);
+        if (rc != -EPIPE || alone || (own->listener < 0 && ++tries == IPC_CHANNEL_TRIES_))
+            return rc;
+        if (own->listener < 0 && (rc = ipc_channel_nap_longer_(began, deadline)) != 0)
+            return rc;
+        if (ipc_left_(deadline) == 0)
+            return -ETIMEDOUT;
+    }
+}
+
 IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
 {
     unsigned need = (ch->role & IPC_LISTEN) != 0 ? IPC_RECV : IPC_SEND;
@@ -377,6 +413,7 @@ IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct i
     struct ipc_channel_socket_ *from = ipc_channel_get_socket_(listener);
 
     ipc_channel_get_socket_(ch)->listener = -1;
+    ipc_channel_get_socket_(ch)->accepted = 1;
     if (from->listener < 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                    ch->kind->scheme);
@@ -445,7 +482,7 @@ static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
-    IPC_CHANNEL_GROUPS_,
+    IPC_CHANNEL_GROUPS_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_UNIX,
     SOCK_STREAM,
@@ -454,7 +491,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_unlink_,
     ipc_channel_stream_send_,
     ipc_channel_stream_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,
@@ -466,7 +503,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     "tcp",
-    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_ | IPC_CHANNEL_GREETS_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_STREAM,
@@ -475,7 +512,7 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     NULL, /* unlink: it has no name */
     ipc_channel_stream_send_,
     ipc_channel_stream_recv_,
-    ipc_channel_socket_meet_,
+    ipc_channel_greeted_meet_,
     NULL, /* reopen */
     NULL, /* prepare */
     ipc_channel_socket_accept_,

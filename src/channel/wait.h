@@ -137,7 +137,7 @@ IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
     ipc_channel_close_fd_(&ch->in);
     ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
-    ch->flags &= ~IPC_CHANNEL_CANNOT_SEND_;
+    ch->flags &= ~(IPC_CHANNEL_CANNOT_SEND_ | IPC_CHANNEL_UNGREETED_);
     ch->peer.pid = 0;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;

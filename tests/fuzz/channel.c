@@ -92,6 +92,32 @@ static size_t piece(unsigned char *to, size_t head, size_t room)
     }
 }
 
+/* The greeting of a client: a good one, or any bytes, by which the client is left. Was it good? */
+static int greets(int fd)
+{
+    unsigned char to[IPC_CHANNEL_GREETING_];
+    size_t n = sizeof to;
+    int good = byte() % 4 != 0;
+
+    ipc_channel_put_(to, IPC_CHANNEL_HELLO_);
+    ipc_channel_put_(to + 4, IPC_SEND | IPC_CHANNEL_GREETING_VERSION_);
+    ipc_channel_put_(to + 8, MAX);
+    if (!good) {
+        to[number(sizeof to)] ^= (unsigned char)byte();
+        n = number(sizeof to) + 1;
+    }
+    MUST(send(fd, to, n, MSG_DONTWAIT) == (ssize_t)n);
+    if (good) {
+        MUST(receive(MAX) == -ETIMEDOUT);
+        return 1;
+    }
+    MUST(receive(MAX) < 0);
+    (void)close(fd);
+    MUST(receive(MAX) < 0);
+    ipc_channel_close(&ch);
+    return 0;
+}
+
 /* ------------------------------------------------------------------ streams of bytes */
 
 /* The next recv must return what follows from what was sent. Returns 0 if the channel was left. */
@@ -499,7 +525,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int before = lowest();
+    int before = lowest(), fd;
 
     input = data;
     left = size;
@@ -512,11 +538,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case UNIX:
         open_as("unix", "@", IPC_RECV | IPC_LISTEN);
-        stream(plain(SOCK_STREAM, 0));
+        fd = plain(SOCK_STREAM, 0);
+        if (greets(fd))
+            stream(fd);
         break;
     case SEQ:
         open_as("unix-seq", "@", IPC_RECV | IPC_LISTEN);
-        packets(plain(SOCK_SEQPACKET, 0), 1);
+        fd = plain(SOCK_SEQPACKET, 0);
+        if (greets(fd))
+            packets(fd, 1);
         break;
     case DGRAM:
         open_as("unix-dgram", "@", IPC_RECV | IPC_LISTEN);
