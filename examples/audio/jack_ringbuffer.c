@@ -67,7 +67,9 @@ int main(int argc, char **argv)
         errx(2, "usage: jack_ringbuffer FILE.wav");
     path = argv[1];
     ring = jack_ringbuffer_create(CAPACITY * sizeof(struct frame));
-    if (ring == NULL || jack_ringbuffer_mlock(ring) != 0)
+    if (ring == NULL)
+        errx(1, "no memory for the ring buffer");
+    if (jack_ringbuffer_mlock(ring) != 0)
         warnx("the ring buffer may be paged out: see ulimit -l");
     audio_start("jack_ringbuffer", JackPortIsInput, callback);
     rate = info.samplerate = (int)jack_get_sample_rate(client);

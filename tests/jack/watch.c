@@ -1,7 +1,7 @@
 /*
  * Preloaded into a JACK client: stands between the server and the client's callback, and says at
  * the end what the callback has done: system calls (the kernel hands each to us, by syscall user
- * dispatch, Linux 5.11), page faults, times that it slept, and the most processor time that it took.
+ * dispatch, Linux 5.11), page faults, times that it slept, and the most processor time of a call.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
