@@ -871,7 +871,8 @@ static void strangers_cost_nothing(void **state)
     opens(IPC_BOTH | IPC_LISTEN);
     memset(&at, 0, sizeof at);
     at.sun_family = AF_UNIX;
-    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", uri + strlen("zmq:ipc://"));
+    MUST(strlen(name) < 90);
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "/dev/shm/%.90s", name);
     for (i = 0; i < 3; i++) {
         fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         MUST(connect(fd[i], (struct sockaddr *)&at, sizeof at) == 0);
