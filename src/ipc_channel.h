@@ -168,6 +168,9 @@
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
  *     read. Fix: `create`, its default. The sender needs no postrotate script.
+ *   - A message may have 1 MiB by default, where the mechanism can: `max` of ipc_channel_info. A ring
+ *     has room for four times its longest message in each direction that is used, which `memory`
+ *     tells: 4 or 8 MiB, and some milliseconds of open. Fix: options.max.
  *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
  *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,

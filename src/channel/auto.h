@@ -14,7 +14,8 @@
  *            killed go 256 messages at most before that is reported.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
- *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
+ *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
+ *            smaller one. Memory as over ring:, for each client.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
@@ -324,7 +325,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = own->published = 0;
     own->trust = 0;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
     own->socket.came_at = ipc_clock();
@@ -376,8 +377,9 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
         ch->address = name;
     }
     /* The same maximum as over a ring, also where it stays a socket. */
-    ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
+    if (ch->how.clients != 0)
+        ch->how.max = ch->max; /* of each of them */
     own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
     if (rc == 0 && ch->how.publish != 0)

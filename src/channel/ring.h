@@ -20,7 +20,10 @@
  *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
+ *   Limits   Messages of 1 MiB unless asked for; 64 KiB over a ring for several senders, receivers,
+ *            clients or subscribers. 4 MiB of memory for each direction that the listener uses, or
+ *            256 KiB. If its next listener uses other directions, it begins with empty rings. No
+ *            descriptor to poll for room.
  *
  * A listener may also publish what it sends to several receivers: see publish.h.
  *
@@ -115,7 +118,7 @@ IPC_INLINE int ipc_channel_published_send_(struct ipc_channel *ch, const void *m
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline);
 
-#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message of a ring for many */
 
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. So a send looks at
@@ -158,6 +161,17 @@ IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
     return n != 0 ? n : 1;
 }
 
+/* Bytes of the largest message that a ring is made for. One for many, which has room for each of them,
+ * is made for less, unless it is asked for. */
+IPC_INLINE size_t ipc_channel_ring_max_(const struct ipc_channel *ch)
+{
+    if (ch->how.max != 0)
+        return ch->how.max;
+    return ch->how.senders > 1 || ch->how.receivers > 1 || (ch->how.clients | ch->how.publish) != 0
+               ? IPC_CHANNEL_RING_
+               : IPC_CHANNEL_MAX_;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
@@ -169,11 +183,14 @@ IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
     return ipc_record_footprint(ipc_channel_lane_(ch->max), ipc_channel_lanes_(ch));
 }
 
-/* Bytes of a segment for both directions. */
+/* Bytes of a segment for the directions that the listener uses. */
 IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
     if (ch->how.clients != 0)
         return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
+    /* Of another size for each direction: what a listener of the other one has left does not fit. */
+    if ((ch->role & IPC_BOTH) != IPC_BOTH)
+        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3u : 2u) * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
@@ -314,6 +331,9 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
+    /* A ring made for the default has room for more, which the other mechanisms have not. */
+    if (ch->how.max == 0 && ch->max == ipc_channel_lane_(IPC_CHANNEL_MAX_) / 2 - 8)
+        ch->max = IPC_CHANNEL_MAX_;
     if (rc == 0)
         ipc_channel_begin_talk_(ch, listener);
     if (rc != 0) { /* the next try must not find our ends taken */
