@@ -52,7 +52,7 @@ static json_t *one_result(const struct result *x)
         json_object_set_new(one, "reader", json_real(x->reader));
         json_object_set_new(one, "missed", json_real(x->misses));
     }
-    if (results_has_cpu(c))
+    if (results_has_cpu(c) && x->cpu_ns > 0)
         json_object_set_new(one, "cpu_ns", json_real(x->cpu_ns));
     if (results_leaves_out(c))
         json_object_set_new(one, "left_out", json_real(x->left));

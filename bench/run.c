@@ -412,7 +412,7 @@ struct amount run_calibrate(const struct bench_case *c, uint64_t ns)
         return a;
     a.count =
         bench_is_rate(c) && strcmp(c->system, "limit_copy") == 0 ? (64u << 20) / c->bytes : 256;
-    for (; run_case(c, a, &o) == 0; a.window = a.count / 64 + 1) {
+    for (; run_case(c, a, &o) == 0; a.window = a.count / 512 + 1) {
         double took = o.is_usable ? o.typical : (double)o.ns;
         double more = (double)ns / 12 / took;
 
