@@ -132,8 +132,9 @@
  *     signal:        never                    once the process ended   no receiver comes
  *
  *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
- *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most. A receiver that
- *         is not told before the next sender has sent may receive from that one first.
+ *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
+ *         receiver is there before, it is told -EPIPE, also of a killed one. A receiver that is not
+ *         told before the next sender has sent may receive from that one first.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -222,8 +223,8 @@
  *   A connection of sockets begins with a greeting of each side: greet.h.
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
- * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
- * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the
+ * table of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
@@ -389,10 +390,10 @@ struct ipc_channel {
  *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
- *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -675,7 +676,9 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 
 /*
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
- * reading, but for writing on a channel that only sends. It changes when the other side does: ask
+ * reading, but for writing on a channel that only sends; over unix:, unix-seq: and tcp: that has to
+ * poll for reading as long as send with IPC_NOW waits for the listener's greeting, that is, before the
+ * first message was accepted. It changes when the other side does: ask
  * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
  * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
  * tells of new clients, messages and losses, and of clients that read again.
@@ -2285,8 +2288,8 @@ IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadli
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by ipc_channel_accept, or serves many with
- * options.clients: see server.h. The other side waits for a listener. Both directions.
+ * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by
+ * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
@@ -5377,12 +5380,11 @@ IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen
            (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
 }
 
-/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
-IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
+/* Is the process that holds the other end proven dead? It would have left the end, otherwise. */
+IPC_INLINE int ipc_channel_is_killed_(const struct ipc_notify *n, uint64_t id)
 {
-    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
-               ? -EOWNERDEAD
-               : -EPIPE;
+    return id != 0 && id != n->reported && id != ~UINT64_C(0) && n->peer.alive != NULL &&
+           n->peer.alive(n->peer.arg, id) == 0;
 }
 
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
@@ -5517,12 +5519,11 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
     int rc = 0;
 
     if (ipc_channel_has_left_(ch, r->reader, reader)) {
-        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
+        rc = -EPIPE; /* how it ended is not known any more where another one is there */
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
-        if (reader != 0 && reader != n->reported)
-            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        rc = ipc_channel_is_killed_(n, reader) ? -EOWNERDEAD : 0;
         n->reported = rc != 0 ? reader : n->reported;
     }
     r->reader = rc == 0 && reader != n->reported ? reader : 0;
@@ -5580,7 +5581,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder, seen = r->writer;
+    uint64_t nobody = 0, *holder, seen = r->writer, now;
 
     if (r->subscriber.ring != NULL || r->subscriber.r.error != 0)
         return ipc_channel_published_recv_(ch, to, size, deadline);
@@ -5592,7 +5593,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
+        now = ck_pr_load_64(holder);
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, now) && (r->talks || now != 0))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
@@ -6218,7 +6220,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_gone_(&r->data, id);
+    return -EPIPE;
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next
@@ -6756,8 +6758,8 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops. Segment and
- *            semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
+ *            Segment and semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -7294,10 +7296,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
- * process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
+ * killed process, and no more than went to it before.
  */
-#define IPC_CHANNEL_AUTO_TRUST_ 256
+#define IPC_CHANNEL_ASK_AFTER_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -7678,7 +7680,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_ASK_AFTER_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_ASK_AFTER_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;
@@ -8045,19 +8047,37 @@ IPC_INLINE int ipc_channel_try_subscribed_(void *handle, void *argument)
     return t->rc != -EAGAIN;
 }
 
+/* The publisher is gone, and the next one is there already: takes what is left, or reports it. How it
+ * ended is not known any more. */
+IPC_INLINE void ipc_channel_try_rest_of_news_(struct ipc_channel_try_ *t)
+{
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    ck_pr_fence_load(); /* as in ipc_channel_try_rest_ */
+    if (ipc_channel_try_subscribed_(t, NULL))
+        return;
+    t->rc = -EPIPE;
+    r->writer = 0;
+}
+
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_record_broadcast_consumer *c = &r->subscriber;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    uint64_t holder;
 
     if (!ipc_channel_try_subscribed_(&t, NULL)) {
         /* What was taken is published by now, and the publisher may wait for that room. */
         c->r.post_due = 0;
         (void)ipc_notify_post(&r->space);
-        ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
-                               ipc_channel_try_subscribed_);
+        holder = ck_pr_load_64(&c->ring->c.s.end[0]);
+        if (holder != 0 && ipc_channel_has_left_(ch, r->writer, holder))
+            ipc_channel_try_rest_of_news_(&t);
+        else
+            ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
+                                   ipc_channel_try_subscribed_);
     }
     if (c->r.post_due) {
         c->r.post_due = 0;

@@ -212,12 +212,9 @@ static void arrives(int64_t number)
 /* The loss of the other side, told by a call. */
 static void is_loss(int64_t rc)
 {
-    int killed = now.event == KILLED || now.event == KILLED_AND_BACK, sysvshm = IS_A("sysvshm");
+    int proves = now.event == KILLED || (now.event == KILLED_AND_BACK && now.goes == IPC_SEND);
 
-    if (killed && (now.row->is & PROVES) != 0)
-        HOLDS(rc == -EOWNERDEAD || (rc == -EPIPE && sysvshm && now.event == KILLED_AND_BACK));
-    else
-        EQUALS(rc, -EPIPE);
+    EQUALS(rc, proves && (now.row->is & PROVES) != 0 ? -EOWNERDEAD : -EPIPE);
     HOLDS(*ipc_channel_why(&ch) != '\0');
     HOLDS(told == 0);
     told = 1;

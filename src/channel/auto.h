@@ -63,10 +63,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
- * process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
+ * killed process, and no more than went to it before.
  */
-#define IPC_CHANNEL_AUTO_TRUST_ 256
+#define IPC_CHANNEL_ASK_AFTER_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -447,7 +447,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_ASK_AFTER_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_ASK_AFTER_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;

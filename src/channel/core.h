@@ -143,10 +143,10 @@ struct ipc_channel {
  *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
- *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */

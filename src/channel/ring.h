@@ -413,12 +413,11 @@ IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen
            (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
 }
 
-/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
-IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
+/* Is the process that holds the other end proven dead? It would have left the end, otherwise. */
+IPC_INLINE int ipc_channel_is_killed_(const struct ipc_notify *n, uint64_t id)
 {
-    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
-               ? -EOWNERDEAD
-               : -EPIPE;
+    return id != 0 && id != n->reported && id != ~UINT64_C(0) && n->peer.alive != NULL &&
+           n->peer.alive(n->peer.arg, id) == 0;
 }
 
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
@@ -553,12 +552,11 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
     int rc = 0;
 
     if (ipc_channel_has_left_(ch, r->reader, reader)) {
-        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
+        rc = -EPIPE; /* how it ended is not known any more where another one is there */
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
-        if (reader != 0 && reader != n->reported)
-            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        rc = ipc_channel_is_killed_(n, reader) ? -EOWNERDEAD : 0;
         n->reported = rc != 0 ? reader : n->reported;
     }
     r->reader = rc == 0 && reader != n->reported ? reader : 0;
@@ -616,7 +614,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder, seen = r->writer;
+    uint64_t nobody = 0, *holder, seen = r->writer, now;
 
     if (r->subscriber.ring != NULL || r->subscriber.r.error != 0)
         return ipc_channel_published_recv_(ch, to, size, deadline);
@@ -628,7 +626,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
+        now = ck_pr_load_64(holder);
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, now) && (r->talks || now != 0))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,

@@ -19,8 +19,8 @@
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops. Segment and
- *            semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
+ *            Segment and semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
