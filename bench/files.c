@@ -52,13 +52,13 @@ static json_t *one_result(const struct result *x)
         json_object_set_new(one, "reader", json_real(x->reader));
         json_object_set_new(one, "missed", json_real(x->misses));
     }
-    if (results_has_cpu(c))
+    if (results_has_cpu(c) && x->cpu_ns > 0)
         json_object_set_new(one, "cpu_ns", json_real(x->cpu_ns));
     if (results_leaves_out(c))
         json_object_set_new(one, "left_out", json_real(x->left));
     if (c->rate > 0)
         json_object_set_new(one, "rate", json_integer(c->rate));
-    if (x->latencies != NULL)
+    if (x->latencies != NULL && x->latencies->total > 0)
         json_object_set_new(one, "percentiles", percentiles(x->latencies));
     return one;
 }
@@ -85,7 +85,7 @@ void files_hgrm(const char *folder)
         char name[4096];
         FILE *f;
 
-        if (results[i].latencies == NULL)
+        if (results[i].latencies == NULL || results[i].latencies->total == 0)
             continue;
         (void)snprintf(name, sizeof name, "%s/%s-%s-%s-%llu-%s.hgrm", folder, c->system, c->test,
                        c->shape, (unsigned long long)c->bytes, distance_names[results[i].state]);

@@ -280,24 +280,20 @@ static int is_of_lines(const struct result *limit, const struct result *x)
     return strcmp(limit->of->system, "limit_stream_lines") == 0 && x != limit;
 }
 
-/* All limits of x: those of its size, else of the largest smaller size. Returns how many. */
+/* All limits of x: those of its size; a wake's are of any. Returns how many. */
 static int limits_of(const struct result *x, struct limit found[LIMITS])
 {
     const struct test *t = results_test(x->of);
-    uint64_t bytes = 0;
     int i, n = 0;
 
     for (i = 0; i < results_count && n < LIMITS; i++) {
         const struct result *y = &results[i];
+        int fits = t->limit != NULL ? strcmp(y->of->system, t->limit) == 0
+                                    : is_limit(y) && y->of->bytes == x->of->bytes;
 
-        if (y->state != x->state || strcmp(y->of->test, t->name) != 0 || !fits_shape(y, x) ||
-            y->of->bytes > x->of->bytes ||
-            !(t->limit != NULL ? strcmp(y->of->system, t->limit) == 0 : is_limit(y)) ||
-            is_of_lines(y, x))
+        if (!fits || y->state != x->state || strcmp(y->of->test, t->name) != 0 ||
+            !fits_shape(y, x) || is_of_lines(y, x))
             continue;
-        if (y->of->bytes > bytes) /* the results are in the order of their sizes */
-            n = 0;
-        bytes = y->of->bytes;
         found[n].of = y;
         found[n++].scale = 1;
     }

@@ -20,8 +20,9 @@ int run_core[2];
 
 #define LONGEST 500000000 /* nanoseconds of a run that is interrupted all the time */
 
-/* For a usable run, without an interruption: windows or messages, and nanoseconds of a stream, as
- * what a full queue holds is taken out in no time. */
+/* For a usable run, without an interruption: windows, and nanoseconds of a stream, as what a full
+ * queue holds is taken out in no time; and of latencies, the part that was interrupted. */
+#define MOST_LEFT_OUT 0.95
 enum { LEAST = 10, LEAST_NS = 500000 };
 
 static struct bench_shared *shared; /* of the run that runs; run_case makes it */
@@ -340,10 +341,11 @@ static void sum_up(const struct bench_run *r, double used, struct outcome *o)
         typical_windows(r, o);
     else if (c->rate > 0)
         typical_message(r, o);
-    if (c->producers == 0 && strcmp(c->test, "idle") != 0)
-        o->is_usable = (c->rate > 0 ? &shared->latencies : &shared->windows)->total >= LEAST;
-    else
-        o->is_usable = 1;
+    o->is_usable = 1;
+    if (c->rate > 0)
+        o->is_usable = o->left_out < MOST_LEFT_OUT;
+    else if (bench_has_windows(c))
+        o->is_usable = shared->windows.total >= LEAST;
     if (bench_is_rate(c) && c->producers == 0)
         o->is_usable &= (double)shared->windows.total * o->typical * (double)r->window >=
                         LEAST_NS * (double)r->count;
@@ -412,7 +414,7 @@ struct amount run_calibrate(const struct bench_case *c, uint64_t ns)
         return a;
     a.count =
         bench_is_rate(c) && strcmp(c->system, "limit_copy") == 0 ? (64u << 20) / c->bytes : 256;
-    for (; run_case(c, a, &o) == 0; a.window = a.count / 64 + 1) {
+    for (; run_case(c, a, &o) == 0; a.window = a.count / 512 + 1) {
         double took = o.is_usable ? o.typical : (double)o.ns;
         double more = (double)ns / 12 / took;
 

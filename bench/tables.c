@@ -99,7 +99,7 @@ static void print_row(const struct result *x)
            x->max / t->scale);
     print_ratio(rival != NULL ? results_times(x, rival) : none, 20);
     print_ratio(results_of_limit(x), 18);
-    if (results_has_cpu(x->of))
+    if (results_has_cpu(x->of) && x->cpu_ns > 0) /* 0: the run was ended early */
         printf(" %8.*f", x->cpu_ns < 100 ? 1 : 0, x->cpu_ns);
     else
         printf(" %8s", "");

@@ -87,11 +87,16 @@ CK_CC_FORCE_INLINE static void own(unsigned char *slot, size_t bytes)
         ck_pr_rfo(slot + i);
 }
 
+/* pauses: between two looks. A look takes the line away from the writer in the middle of its
+ * stores, so too many of them are slow, if the cores are far from each other. */
 CK_CC_FORCE_INLINE static void get(enum way way, void *m, unsigned char *slot, size_t bytes,
-                                   uint64_t number)
+                                   uint64_t number, unsigned pauses)
 {
+    unsigned i;
+
     while (ck_pr_load_64(flag(slot, bytes)) != number)
-        ck_pr_stall();
+        for (i = 0; i < pauses; i++)
+            ck_pr_stall();
     ck_pr_fence_load();
     copy_block(way, m, slot, bytes);
 }
@@ -104,19 +109,22 @@ struct trial {
     int together;  /* the answer is in the place of the question */
     int ahead;     /* a later slot's lines are asked for when one is written */
     size_t stride; /* whole lines, or as little as possible */
+    unsigned pauses;
     enum way out, in;
 };
 
-enum { PLACES = 6 };
+enum { PLACES = 9 };
 
 static struct trial trial(size_t bytes, unsigned which)
 {
     enum way out = (enum way)(which / PLACES);
-    unsigned place = which % PLACES;
-    struct trial t = {place >= 2 ? SIZES_SLOTS(bytes) - 1 : 0,
+    static const unsigned pauses[] = {1, 5, 16};
+    unsigned place = which % 3;
+    struct trial t = {place == 2 ? SIZES_SLOTS(bytes) - 1 : 0,
                       place == 0,
-                      place % 2 == 1 && place > 1,
-                      place >= 4 && out == PLAIN ? bytes + 8 : STRIDE(bytes),
+                      place == 2,
+                      place == 2 && out == PLAIN ? bytes + 8 : STRIDE(bytes),
+                      pauses[which % PLACES / 3],
                       out,
                       out == PLAIN ? PLAIN : STRING};
 
@@ -135,7 +143,7 @@ CK_CC_FORCE_INLINE static void answer(struct slots *s, void *m, size_t bytes, st
 {
     size_t at = (i & t.mask) * t.stride;
 
-    get(t.in, m, s->fro + at, bytes, 2 * i + 1);
+    get(t.in, m, s->fro + at, bytes, 2 * i + 1, t.pauses);
     put(t.out, (t.together ? s->fro : s->to) + at, m, bytes, 2 * i + 2);
     if (t.ahead)
         own(s->to + ((i + AHEAD(bytes)) & t.mask) * t.stride, bytes);
@@ -149,7 +157,7 @@ CK_CC_FORCE_INLINE static void ask(struct slots *s, void *m, size_t bytes, struc
     put(t.out, s->fro + at, m, bytes, 2 * i + 1);
     if (t.ahead)
         own(s->fro + ((i + AHEAD(bytes)) & t.mask) * t.stride, bytes);
-    get(t.in, m, (t.together ? s->fro : s->to) + at, bytes, 2 * i + 2);
+    get(t.in, m, (t.together ? s->fro : s->to) + at, bytes, 2 * i + 2, t.pauses);
 }
 
 #define TRIPS(B)                                                                                   \
@@ -233,7 +241,8 @@ CK_CC_FORCE_INLINE static uint64_t stream_measure(struct bench_run *r, struct sl
         for (end = timed + r->count / WAYS_OF(bytes); i < end; i++) {
             if (i == timed)
                 bench_trial_begin(r);
-            get(way == PLAIN ? PLAIN : STRING, m, s->to + (i & mask) * STRIDE(bytes), bytes, i + 1);
+            get(way == PLAIN ? PLAIN : STRING, m, s->to + (i & mask) * STRIDE(bytes), bytes, i + 1,
+                1);
             if ((i & mask / 2) == mask / 2)
                 ck_pr_store_64(s->taken, i + 1);
             bench_check(word[0] == i && word[bytes / 8 - 1] == i, "sequence number");
@@ -292,7 +301,7 @@ static struct end *attach(struct bench_run *r)
     {                                                                                              \
         struct end *e = (struct end *)end;                                                         \
         uint64_t i = e->i++;                                                                       \
-        get(PLAIN, m, e->s.to + i % SIZES_SLOTS(B) * STRIDE(B), B, i + 1);                         \
+        get(PLAIN, m, e->s.to + i % SIZES_SLOTS(B) * STRIDE(B), B, i + 1, 1);                      \
         if (i % (SIZES_SLOTS(B) / 2) == 0)                                                         \
             ck_pr_store_64(e->s.taken, i);                                                         \
     }                                                                                              \

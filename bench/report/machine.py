@@ -55,7 +55,8 @@ def facts(machine):
 def warnings(machine):
     noise, out = machine.get("noise"), []
     if isinstance(noise, dict) and noise.get("ok") in (False, 0):
-        out.append("The machine was noisy during this run (see its description): what was interrupted is left out, but the tails of latencies and wakes are not as on a quiet machine.")
+        out.append("The machine was noisy during this run (see its description): what was interrupted is left out, "
+                   "but the tails of latencies and wakes are not as on a quiet machine.")
     if machine.get("quick"):
         out.append("Fewer and shorter runs (<code>--quick</code>): good for a look, not for quoting.")
     if "dirty" in machine.get("commit", ""):

@@ -126,14 +126,12 @@ class Run:
         return {name: dict(sorted(at.items())) for name, at in of.items()}
 
     def limits(self, r):
-        """The limits of a row, each with what it is multiplied with: those of its size, else of the largest smaller
-        one; and of a stream, the lines that the message and 8 bytes fill."""
-        rows = [x for x in self.rows(r["test"], state=r["state"]) if fits_shape(x, r) and x["bytes"] <= r["bytes"]
-                and (x["system"] == "raw_futex" if r["test"] == "wake" else role(x) == "limit")]
-        of_lines = [x for x in self.rows(r["test"], system="limit_stream_lines", state=r["state"])]
-        rows = [x for x in rows if x not in of_lines]
-        largest = max((x["bytes"] for x in rows), default=0)
-        return [(x, 1) for x in rows if x["bytes"] == largest] + [(x, 64 / (r["bytes"] + 8)) for x in of_lines]
+        """The limits of a row, each with what it is multiplied with: those of its size, a wake's of any; and of a
+        stream, the lines that the message and 8 bytes fill."""
+        lines = self.rows(r["test"], system="limit_stream_lines", state=r["state"])
+        rows = [x for x in self.rows(r["test"], state=r["state"]) if fits_shape(x, r) and x not in lines and (
+            x["system"] == "raw_futex" if r["test"] == "wake" else role(x) == "limit" and x["bytes"] == r["bytes"])]
+        return [(x, 1) for x in rows] + [(x, 64 / (r["bytes"] + 8)) for x in lines]
 
     def of_limit(self, r):
         """How much of the machine's limit a row reaches: at the limit it is 1. Or None."""
