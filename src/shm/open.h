@@ -108,6 +108,24 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
     return rc;
 }
 
+/* Refuses a size that cannot fit before any of it is allocated: where the file system may take as
+ * much memory as the machine has, to try would have the kernel kill processes until it fits. */
+IPC_INLINE int ipc_shm_check_room_(struct ipc_shm *seg, const char *where, size_t size)
+{
+    uint64_t room = UINT64_MAX;
+    struct statvfs fs;
+    struct sysinfo ram;
+
+    if (fstatvfs(seg->fd, &fs) == 0 && fs.f_blocks != 0)
+        room = (uint64_t)fs.f_bfree * fs.f_frsize;
+    else if (sysinfo(&ram) == 0) /* a memfd, or a file system without a limit */
+        room = ((uint64_t)ram.totalram + ram.totalswap) * ram.mem_unit;
+    if (size <= room)
+        return 0;
+    return ipc_shm_refuse(seg, -ENOSPC, "no space for %zu bytes in %.128s (%llu free): %s", size,
+                          where, (unsigned long long)room, strerror(ENOSPC));
+}
+
 /* Seals the memory, which is mapped already. */
 IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
 {
@@ -166,7 +184,8 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
                               (unsigned long long)limit.rlim_cur);
     if (ftruncate(seg->fd, (off_t)size) != 0) /* it fails, too, where off_t has no room for size */
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: too large", size);
-    rc = ipc_shm_map_(seg, NULL);
+    rc = ipc_shm_check_room_(seg, where, size);
+    rc = rc != 0 ? rc : ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
     if (seg->huge_rc ==
