@@ -2178,14 +2178,16 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
  * much memory as the machine has, to try would have the kernel kill processes until it fits. */
 IPC_INLINE int ipc_shm_check_room_(struct ipc_shm *seg, const char *where, size_t size)
 {
-    uint64_t room = UINT64_MAX;
     struct statvfs fs;
     struct sysinfo ram;
+    uint64_t room;
 
-    if (fstatvfs(seg->fd, &fs) == 0 && fs.f_blocks != 0)
-        room = (uint64_t)fs.f_bfree * fs.f_frsize;
-    else if (sysinfo(&ram) == 0) /* a memfd, or a file system without a limit */
-        room = ((uint64_t)ram.totalram + ram.totalswap) * ram.mem_unit;
+    if (fstatvfs(seg->fd, &fs) != 0)
+        return 0;
+    room = (uint64_t)fs.f_bfree * fs.f_frsize;
+    if (fs.f_blocks == 0) /* a memfd, or a file system without a limit */
+        room = sysinfo(&ram) == 0 ? ((uint64_t)ram.totalram + ram.totalswap) * ram.mem_unit
+                                  : UINT64_MAX;
     if (size <= room)
         return 0;
     return ipc_shm_refuse(seg, -ENOSPC, "no space for %zu bytes in %.128s (%llu free): %s", size,
