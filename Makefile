@@ -1,6 +1,7 @@
 # ipc_ring: single headers, so there is nothing to build but what shows and checks them.
 #
-#   make deps bench   install what is missing, measure this machine
+#   make deps bench   install what is missing, measure this machine for a minute
+#   make bench-full   measure everything: three quarters of an hour
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
 #   make deps-report  install what the report needs: matplotlib
 #   make report       build/report.html: what make bench measured as one page to read and to send
@@ -106,12 +107,20 @@ headers:
 	done
 
 bench: build/ipc_bench
-	build/ipc_bench --json build/bench.json
+	@build/ipc_bench --json build/bench.json
+	$(paged)
+
+bench-full: build/ipc_bench
+	@build/ipc_bench --full --json build/bench.json
+	$(paged)
 
 # The first Python that has matplotlib.
 PYTHON = $(shell for p in python3 /usr/bin/python3; do $$p -c 'import matplotlib' 2>/dev/null && echo $$p && break; done)
 plotter = @test -n '$(PYTHON)' || { echo "no Python 3 with matplotlib here: make deps-report" >&2; exit 1; }
 measured = @test -e build/bench.json || { echo "nothing is measured yet: make bench" >&2; exit 1; }
+
+# The page, where there is a plotter.
+paged = @[ -z '$(PYTHON)' ] || $(PYTHON) bench/report page build/bench.json build/report.html
 
 report:
 	$(plotter)
@@ -231,4 +240,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-peers deps-report deps-cpus headers bench report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean
+.PHONY: always all deps deps-peers deps-report deps-cpus headers bench bench-full report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean

@@ -132,8 +132,9 @@
  *     signal:        never                    once the process ended   no receiver comes
  *
  *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
- *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most. A receiver that
- *         is not told before the next sender has sent may receive from that one first.
+ *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
+ *         receiver is there before, it is told -EPIPE, also of a killed one. A receiver that is not
+ *         told before the next sender has sent may receive from that one first.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -177,6 +178,9 @@
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
  *     read. Fix: `create`, its default. The sender needs no postrotate script.
+ *   - A message may have 1 MiB by default, where the mechanism can: `max` of ipc_channel_info. A ring
+ *     has room for four times its longest message in each direction that is used, which `memory`
+ *     tells: 4 or 8 MiB, and some milliseconds of open. Fix: options.max.
  *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
  *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -219,8 +223,8 @@
  *   A connection of sockets begins with a greeting of each side: greet.h.
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
- * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
- * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the
+ * table of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
@@ -280,7 +284,8 @@
 
 /* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
-    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
+    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has,
+                           64 KiB of a ring for many */
     unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
     unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it. With
                            publish: how many subscribers, 1 to 65535; 0: 64 */
@@ -385,10 +390,10 @@ struct ipc_channel {
  *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
- *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -401,6 +406,7 @@ struct ipc_channel {
 struct ipc_channel_facts {
     const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
+    size_t memory;         /* bytes of shared memory that this channel's rings have; else 0 */
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
     size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
@@ -670,7 +676,9 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 
 /*
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
- * reading, but for writing on a channel that only sends. It changes when the other side does: ask
+ * reading, but for writing on a channel that only sends; over unix:, unix-seq: and tcp: that has to
+ * poll for reading as long as send with IPC_NOW waits for the listener's greeting, that is, before the
+ * first message was accepted. It changes when the other side does: ask
  * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
  * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
  * tells of new clients, messages and losses, and of clients that read again.
@@ -2236,13 +2244,17 @@ IPC_INLINE int ipc_channel_check_greeting_(struct ipc_channel *ch, const unsigne
  * as ipc_channel_check_greeting_. */
 IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadline)
 {
-    int is_packet = ch->kind->type == SOCK_SEQPACKET, rc;
+    int is_packet = ch->kind->type == SOCK_SEQPACKET, was_reset = 0, rc;
     struct ipc_channel_bytes_ *rx = &ch->rx;
     ssize_t n;
 
     while (rx->end < IPC_CHANNEL_GREETING_) {
         n = recv(ch->in, rx->data + rx->end, IPC_CHANNEL_GREETING_ - rx->end,
                  is_packet ? MSG_DONTWAIT | MSG_TRUNC : MSG_DONTWAIT);
+        /* Of a client that closed before it had read our greeting, the kernel tells the reset before
+         * it hands out the packets. */
+        if (n < 0 && errno == ECONNRESET && is_packet && !was_reset++)
+            continue;
         if (n == 0 || (n < 0 && ipc_channel_is_end_(errno)))
             return rx->end == 0 ? -EPIPE : -EOWNERDEAD;
         if (n < 0 && errno != EAGAIN)
@@ -2276,8 +2288,8 @@ IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadli
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by ipc_channel_accept, or serves many with
- * options.clients: see server.h. The other side waits for a listener. Both directions.
+ * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by
+ * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
@@ -3166,7 +3178,7 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
-    int rc;
+    int was_reset = 0, rc;
 
     for (;;) {
         if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
@@ -3181,6 +3193,10 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
                 return rc;
             continue;
         }
+        /* Of a peer that closed before it had read all of ours, the kernel tells the reset before it
+         * hands out what that peer had sent. */
+        if (rc == -ECONNRESET && p->sequence && !was_reset++)
+            continue;
         if (rc == -ECONNRESET || rc == -ECONNREFUSED || (p->sequence && got == 0))
             return ipc_channel_lose_peer_(ch, -EPIPE);
         if (rc != 0)
@@ -4973,7 +4989,10 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
+ *   Limits   Messages of 1 MiB unless asked for; 64 KiB over a ring for several senders, receivers,
+ *            clients or subscribers. 4 MiB of memory for each direction that the listener uses, or
+ *            256 KiB. If its next listener uses other directions, it begins with empty rings. No
+ *            descriptor to poll for room.
  *
  * A listener may also publish what it sends to several receivers: see publish.h.
  *
@@ -5066,7 +5085,7 @@ IPC_INLINE int ipc_channel_published_send_(struct ipc_channel *ch, const void *m
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline);
 
-#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message of a ring for many */
 
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. So a send looks at
@@ -5109,6 +5128,17 @@ IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
     return n != 0 ? n : 1;
 }
 
+/* Bytes of the largest message that a ring is made for. One for many, which has room for each of them,
+ * is made for less, unless it is asked for. */
+IPC_INLINE size_t ipc_channel_ring_max_(const struct ipc_channel *ch)
+{
+    if (ch->how.max != 0)
+        return ch->how.max;
+    return ch->how.senders > 1 || ch->how.receivers > 1 || (ch->how.clients | ch->how.publish) != 0
+               ? IPC_CHANNEL_RING_
+               : IPC_CHANNEL_MAX_;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
@@ -5120,11 +5150,14 @@ IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
     return ipc_record_footprint(ipc_channel_lane_(ch->max), ipc_channel_lanes_(ch));
 }
 
-/* Bytes of a segment for both directions. */
+/* Bytes of a segment for the directions that the listener uses. */
 IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
     if (ch->how.clients != 0)
         return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
+    /* Of another size for each direction: what a listener of the other one has left does not fit. */
+    if ((ch->role & IPC_BOTH) != IPC_BOTH)
+        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3u : 2u) * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
@@ -5265,6 +5298,9 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
+    /* A ring made for the default has room for more, which the other mechanisms have not. */
+    if (ch->how.max == 0 && ch->max == ipc_channel_lane_(IPC_CHANNEL_MAX_) / 2 - 8)
+        ch->max = IPC_CHANNEL_MAX_;
     if (rc == 0)
         ipc_channel_begin_talk_(ch, listener);
     if (rc != 0) { /* the next try must not find our ends taken */
@@ -5344,12 +5380,11 @@ IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen
            (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
 }
 
-/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
-IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
+/* Is the process that holds the other end proven dead? It would have left the end, otherwise. */
+IPC_INLINE int ipc_channel_is_killed_(const struct ipc_notify *n, uint64_t id)
 {
-    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
-               ? -EOWNERDEAD
-               : -EPIPE;
+    return id != 0 && id != n->reported && id != ~UINT64_C(0) && n->peer.alive != NULL &&
+           n->peer.alive(n->peer.arg, id) == 0;
 }
 
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
@@ -5484,12 +5519,11 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
     int rc = 0;
 
     if (ipc_channel_has_left_(ch, r->reader, reader)) {
-        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
+        rc = -EPIPE; /* how it ended is not known any more where another one is there */
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
-        if (reader != 0 && reader != n->reported)
-            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        rc = ipc_channel_is_killed_(n, reader) ? -EOWNERDEAD : 0;
         n->reported = rc != 0 ? reader : n->reported;
     }
     r->reader = rc == 0 && reader != n->reported ? reader : 0;
@@ -5547,7 +5581,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder, seen = r->writer;
+    uint64_t nobody = 0, *holder, seen = r->writer, now;
 
     if (r->subscriber.ring != NULL || r->subscriber.r.error != 0)
         return ipc_channel_published_recv_(ch, to, size, deadline);
@@ -5559,7 +5593,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
+        now = ck_pr_load_64(holder);
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, now) && (r->talks || now != 0))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
@@ -5786,7 +5821,7 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     if (ch->how.publish != 0)
         how.members = ipc_channel_subscribers_(ch) + 1;
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    ch->max = ipc_channel_ring_max_(ch);
     if (!listener)
         how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
@@ -6185,7 +6220,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_gone_(&r->data, id);
+    return -EPIPE;
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next
@@ -6233,6 +6268,22 @@ IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r)
  *     "answers"   as many rings of records as there are lanes, in a row; the server sends to all
  *     "to"        a ring of records with the lanes; it is made last, and a client finds by it that
  *                 "answers" is there, so that it talks to a server
+ *
+ * What it promises, with up to 64 clients at a time:
+ *
+ *   - A client that floods, is idle, stopped, or does not read costs the others its turns, of 4 KiB.
+ *     Its ring of answers fills, and then a send to it waits, or says -ETIMEDOUT.
+ *   - The end of each client is reported once, by its number, after all that it sent: -EPIPE, or
+ *     -EOWNERDEAD within 10 ms where it was killed. Its place is free as soon as it has gone, and the
+ *     next client there has another number.
+ *   - An answer goes to the client of that number, or is refused with -EPIPE. No other client reads
+ *     it, wherever either was stopped or killed.
+ *   - The successor of a server that has ended gets what its clients have sent, some of it for the
+ *     second time if the server was killed: 4 KiB of each at most. Each client is told of the loss
+ *     once, and goes on with the successor, by a new number; answers to it that it had not read
+ *     may be lost.
+ *   - All share one segment. A client that writes where it likes can make calls of all say -EBADMSG,
+ *     but causes no memory error and no missed deadline. A server of auto: has memory for each client.
  *
  * A client takes a lane, the one that suits best (record.h), then the receiving end of the ring of
  * answers of the same number; it leaves them in the opposite order. So whoever has the lane finds
@@ -6707,8 +6758,8 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
- *            semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
+ *            Segment and semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -7037,7 +7088,7 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
     const char *why;
     key_t key;
 
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    ch->max = ipc_channel_ring_max_(ch);
     rc = ipc_channel_ring_new_(ch);
     if (rc == 0)
         rc = ipc_channel_read_key_(ch, &key);
@@ -7113,6 +7164,15 @@ IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_
     return rc;
 }
 
+/* The kernel gives memory for what was touched: one of the rings, or both. */
+IPC_INLINE void ipc_channel_shm_describe_(const struct ipc_channel *ch,
+                                          struct ipc_channel_facts *info)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+
+    info->memory = own->half * ((ch->role & IPC_BOTH) == IPC_BOTH ? 2 : 1) + IPC_CHANNEL_SHM_HEAD_;
+}
+
 /* Leaves the rings before the place: until then the other side must not think us dead. */
 IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
@@ -7166,7 +7226,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* prepare */
     NULL, /* accept */
     NULL, /* descriptor */
-    NULL, /* describe */
+    ipc_channel_shm_describe_,
     NULL, /* is_ready */
     NULL, /* serve */
 };
@@ -7190,7 +7250,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *            killed go 256 messages at most before that is reported.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
- *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
+ *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
+ *            smaller one. Memory as over ring:, for each client.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
@@ -7235,10 +7296,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
- * process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
+ * killed process, and no more than went to it before.
  */
-#define IPC_CHANNEL_AUTO_TRUST_ 256
+#define IPC_CHANNEL_ASK_AFTER_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -7497,7 +7558,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = own->published = 0;
     own->trust = 0;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
     own->socket.came_at = ipc_clock();
@@ -7549,8 +7610,9 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
         ch->address = name;
     }
     /* The same maximum as over a ring, also where it stays a socket. */
-    ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
+    if (ch->how.clients != 0)
+        ch->how.max = ch->max; /* of each of them */
     own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
     if (rc == 0 && ch->how.publish != 0)
@@ -7618,7 +7680,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_ASK_AFTER_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_ASK_AFTER_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;
@@ -7985,19 +8047,37 @@ IPC_INLINE int ipc_channel_try_subscribed_(void *handle, void *argument)
     return t->rc != -EAGAIN;
 }
 
+/* The publisher is gone, and the next one is there already: takes what is left, or reports it. How it
+ * ended is not known any more. */
+IPC_INLINE void ipc_channel_try_rest_of_news_(struct ipc_channel_try_ *t)
+{
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    ck_pr_fence_load(); /* as in ipc_channel_try_rest_ */
+    if (ipc_channel_try_subscribed_(t, NULL))
+        return;
+    t->rc = -EPIPE;
+    r->writer = 0;
+}
+
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_record_broadcast_consumer *c = &r->subscriber;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    uint64_t holder;
 
     if (!ipc_channel_try_subscribed_(&t, NULL)) {
         /* What was taken is published by now, and the publisher may wait for that room. */
         c->r.post_due = 0;
         (void)ipc_notify_post(&r->space);
-        ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
-                               ipc_channel_try_subscribed_);
+        holder = ck_pr_load_64(&c->ring->c.s.end[0]);
+        if (holder != 0 && ipc_channel_has_left_(ch, r->writer, holder))
+            ipc_channel_try_rest_of_news_(&t);
+        else
+            ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
+                                   ipc_channel_try_subscribed_);
     }
     if (c->r.post_due) {
         c->r.post_due = 0;
@@ -8806,8 +8886,10 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->pid = ch->peer.pid;
     info->uid = ch->peer.uid;
     info->gid = ch->peer.gid;
-    if (ch->ring != NULL)
+    if (ch->ring != NULL) {
         info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
+        info->memory = ch->ring->seg.size;
+    }
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
     if (ch->server != NULL)

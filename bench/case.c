@@ -12,6 +12,12 @@ int bench_is_rate(const struct bench_case *c)
     return strcmp(c->test, "stream") == 0 || strcmp(c->test, "many") == 0;
 }
 
+int bench_has_windows(const struct bench_case *c)
+{
+    return strcmp(c->test, "stream") == 0 || strcmp(c->test, "post_idle") == 0 ||
+           bench_is_round_trip(c);
+}
+
 int bench_is_round_trip(const struct bench_case *c)
 {
     return strcmp(c->test, "pingpong") == 0 || strcmp(c->test, "wake") == 0;

@@ -22,10 +22,15 @@ struct bench_case;
 struct bench_shared {
     unsigned ready;                      /* processes that have called bench_start */
     uint64_t ns;                         /* what `measure` returned */
+    int is_cut;                          /* it took too long, and was ended early */
+    uint64_t left_out;                   /* of a stream, nanoseconds; of messages, how many */
+    uint64_t lost[BENCH_PROCESSES][16];  /* [i][0]: how often a process has lost its core */
+    int64_t held_until;                  /* when a sender got back a core that it had lost */
     int64_t cpu[BENCH_PROCESSES];        /* processor time of each process */
     uint64_t taken[BENCH_PROCESSES][16]; /* [i][0] is used; the rest keeps the counters of two
                                           * processes off one cache line */
-    struct histogram latencies;
+    struct histogram latencies; /* of single messages at a fixed rate, of single round trips */
+    struct histogram windows;
 };
 
 /* One run of one case, in fresh processes. Each process is pinned to a core. */
@@ -38,8 +43,15 @@ struct bench_run {
     uint64_t warm;         /* messages before the clock starts */
     uint64_t count;        /* messages that are timed; in tests "idle" and "many" nanoseconds */
     uint64_t each;         /* further round trips, each timed by itself */
+    uint64_t window;       /* messages that are timed together, or round trips */
+    int64_t clock;         /* nanoseconds that a reading of the clock takes */
+    int64_t until;         /* when it is ended early, by the clock */
+    int64_t began, since;  /* when the timed messages and the window began */
+    int64_t settled;       /* windows that begin earlier are left out: a core had been lost */
+    uint64_t lost;         /* how often, in all processes */
+    uint64_t messages;     /* of a trial's window, so far */
     unsigned index;        /* which process this is; process 0 measures */
-    struct histogram *latencies; /* process 0 records into it, at a fixed rate and in round trips */
+    struct histogram *latencies; /* process 0 records into it */
     int64_t waited;  /* at a fixed rate: nanoseconds that the sender spent waiting for a due time */
     int64_t cpu;     /* processor time when the clock started */
     uint64_t *taken; /* test "many": messages that this process has taken. A broadcast's reader:
@@ -68,6 +80,7 @@ struct bench_case {
     int fifo_peer; /* a peer that keeps the order of all messages: ours is compared with the best */
     void (*clear)(struct bench_run *); /* in the parent, after the processes have ended; or NULL */
     enum bench_wait wait;
+    int usual;                         /* `make bench` measures it, not only `make bench-full` */
     unsigned rate, burst; /* messages a second, and how many are due at once; rate 0: not fixed */
 };
 
@@ -89,6 +102,10 @@ BENCH_EXTERN unsigned bench_processes(const struct bench_case *c);
 
 /* Is the figure a rate, so that more is better? */
 BENCH_EXTERN int bench_is_rate(const struct bench_case *c);
+
+/* Is the figure that of windows? Those of a stream take about a hundred microseconds, those of
+ * round trips two, as a clock may have steps of ten nanoseconds. */
+BENCH_EXTERN int bench_has_windows(const struct bench_case *c);
 
 /* Does the case measure round trips? Some of them are then timed each by itself. */
 BENCH_EXTERN int bench_is_round_trip(const struct bench_case *c);

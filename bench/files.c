@@ -33,24 +33,29 @@ static json_t *one_result(const struct result *x)
     static const char *const waits[] = {"spin", "adaptive", "sleep"}; /* of enum bench_wait */
     const struct bench_case *c = x->of;
     unsigned producers = c->producers > 0 ? c->producers : 1;
-    json_t *values = json_array(), *one;
+    json_t *values = json_array(), *rounds = json_array(), *one;
     int k;
 
-    for (k = 0; k < x->runs; k++)
+    for (k = 0; k < x->runs; k++) {
         json_array_append_new(values, json_real(x->value[k]));
-    one = json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:o}",
-                    "system", c->system, "test", c->test, "shape", c->shape, "bytes",
-                    (json_int_t)c->bytes, "producers", (int)producers, "consumers",
-                    (int)(bench_processes(c) - c->held - producers), "threads", c->threads, "role",
-                    system_find(c->system)->family, "wait", waits[c->wait], "unit",
-                    results_test(c)->unit, "median", x->median, "min", x->min, "max", x->max,
-                    "runs", x->runs, "values", values);
+        json_array_append_new(rounds, json_integer(x->round[k]));
+    }
+    one = json_pack(
+        "{s:s, s:s, s:s, s:I, s:s, s:i, s:i, s:b, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:o, s:o}",
+        "system", c->system, "test", c->test, "shape", c->shape, "bytes", (json_int_t)c->bytes,
+        "state", distance_names[x->state], "producers", (int)producers, "consumers",
+        (int)(bench_processes(c) - c->held - producers), "threads", c->threads, "role",
+        system_find(c->system)->family, "wait", waits[c->wait], "unit", results_test(c)->unit,
+        "median", x->median, "min", x->min, "max", x->max, "runs", x->runs, "rounds", rounds,
+        "values", values);
     if (c->readers > 0) {
         json_object_set_new(one, "reader", json_real(x->reader));
         json_object_set_new(one, "missed", json_real(x->misses));
     }
     if (results_has_cpu(c))
         json_object_set_new(one, "cpu_ns", json_real(x->cpu_ns));
+    if (results_leaves_out(c))
+        json_object_set_new(one, "left_out", json_real(x->left));
     if (c->rate > 0)
         json_object_set_new(one, "rate", json_integer(c->rate));
     if (x->latencies != NULL)
@@ -82,8 +87,8 @@ void files_hgrm(const char *folder)
 
         if (results[i].latencies == NULL)
             continue;
-        (void)snprintf(name, sizeof name, "%s/%s-%s-%s-%llu.hgrm", folder, c->system, c->test,
-                       c->shape, (unsigned long long)c->bytes);
+        (void)snprintf(name, sizeof name, "%s/%s-%s-%s-%llu-%s.hgrm", folder, c->system, c->test,
+                       c->shape, (unsigned long long)c->bytes, distance_names[results[i].state]);
         f = fopen(name, "w");
         if (f == NULL || histogram_write(results[i].latencies, f) != 0 || fclose(f) != 0)
             err(1, "cannot write %s", name);

@@ -5,6 +5,9 @@
 #define WEAK(NAME) BENCH_GROUP_DECLARE(NAME) __attribute__((weak));
 
 BENCH_GROUP_DECLARE(limits);
+BENCH_GROUP_DECLARE(slots);
+BENCH_GROUP_DECLARE(tickets);
+BENCH_GROUP_DECLARE(usual);
 BENCH_GROUP_DECLARE(rings);
 BENCH_GROUP_DECLARE(shapes);
 BENCH_GROUP_DECLARE(blocks);
@@ -34,11 +37,11 @@ static const struct bench_case none[] = {{.system = NULL}};
 const struct bench_case *group_cases(size_t n)
 {
     static const struct bench_case *const groups[] = {
-        bench_limits,       bench_rings,  bench_shapes,     bench_blocks, bench_records,
-        bench_jack,         bench_call,   bench_zmq,        bench_nng,    bench_many,
-        bench_rte,          bench_boost,  bench_moodycamel, bench_tbb,    bench_urcu,
-        bench_readerwriter, bench_kernel, bench_channel,    bench_wake,   bench_sizes,
-        bench_iceoryx,      bench_latency};
+        bench_limits,     bench_slots,  bench_tickets, bench_usual,        bench_rings,
+        bench_shapes,     bench_blocks, bench_records, bench_jack,         bench_call,
+        bench_zmq,        bench_nng,    bench_many,    bench_rte,          bench_boost,
+        bench_moodycamel, bench_tbb,    bench_urcu,    bench_readerwriter, bench_kernel,
+        bench_channel,    bench_wake,   bench_sizes,   bench_iceoryx,      bench_latency};
 
     if (n >= sizeof groups / sizeof groups[0])
         return NULL;

@@ -49,6 +49,34 @@ static double middle_of(unsigned i)
     return (double)first + (double)(values / 2);
 }
 
+uint64_t histogram_typical(const struct histogram *h, double *thrown)
+{
+    uint64_t middle = histogram_at(h, 50), kept = 0, sum = 0;
+    double all = 0, inside = 0;
+    unsigned i, from = HISTOGRAM_COUNTERS, to = 0;
+
+    for (i = 0; i < HISTOGRAM_COUNTERS; i++) {
+        uint64_t values, first = first_of(i, &values);
+
+        if (h->count[i] == 0)
+            continue;
+        all += middle_of(i) * (double)h->count[i];
+        if (first > 2 * middle || 2 * (first + values - 1) < middle)
+            continue;
+        inside += middle_of(i) * (double)h->count[i];
+        kept += h->count[i];
+        from = from < i ? from : i;
+        to = i + 1;
+    }
+    *thrown = all > 0 ? 1 - inside / all : 0;
+    for (i = from; i < to; i++) {
+        sum += h->count[i];
+        if (2 * sum >= kept)
+            return last_of(h, i);
+    }
+    return 0;
+}
+
 int histogram_write(const struct histogram *h, FILE *f)
 {
     double level = 0, mean = 0, square = 0; /* level: the next percentile to write */

@@ -44,6 +44,10 @@ void histogram_add(struct histogram *to, const struct histogram *from);
  * histogram is empty. */
 uint64_t histogram_at(const struct histogram *h, double percent);
 
+/* The median of the values between half and twice the median of all: what a window takes that was
+ * not interrupted. *thrown: the part of the sum that the other values make. */
+uint64_t histogram_typical(const struct histogram *h, double *thrown);
+
 /* Writes the distribution in the .hgrm format, in microseconds, which HdrHistogram's plotters read.
  * Returns 0, or -1 with errno. */
 int histogram_write(const struct histogram *h, FILE *f);

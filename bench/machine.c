@@ -27,22 +27,6 @@ static json_t *line_of(const char *format, int cpu)
     return json_string(line);
 }
 
-/* How long it takes to read the clock, in nanoseconds: the least of some tries. */
-static double clock_ns(void)
-{
-    double best = 1e9;
-    int i, k;
-
-    for (i = 0; i < 20; i++) {
-        int64_t then = ipc_clock(), now = then;
-
-        for (k = 0; k < 1000; k++)
-            now = ipc_clock();
-        best = (double)(now - then) / 1000 < best ? (double)(now - then) / 1000 : best;
-    }
-    return best;
-}
-
 /* The processor's name. Returns whether it is a virtual machine's. */
 static int processor(char name[256])
 {
@@ -74,7 +58,7 @@ json_t *machine_json(int quick, unsigned seed)
                       "cpu", cpu, "cores", (int)sysconf(_SC_NPROCESSORS_ONLN), "arch", u.machine,
                       "kernel", u.release, "compiler", COMPILER, "flags", BENCH_FLAGS, "ck",
                       CK_VERSION, "pinned", run_core[0], run_core[1], "commit", BENCH_COMMIT,
-                      "date", when, "timer_ns", clock_ns(), "quick", quick, "hypervisor", guest,
+                      "date", when, "timer_ns", run_clock_ns(), "quick", quick, "hypervisor", guest,
                       "seed", (json_int_t)seed);
     if (about == NULL)
         errx(1, "the description of the machine is not valid UTF-8");

@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "noise.h"
-#include "groups.h"
 #include "run.h"
-#include "statistics.h"
 #include <err.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -23,11 +21,9 @@ struct loop {
 
 static struct loop *loops;  /* of each core, shared with the process that runs it */
 static struct loop sums[2]; /* of all looks */
-static double stolen, others, load[3], controls[STATISTICS_VALUES];
+static double stolen, others, load[3];
 static int64_t began, looked, used_then;
 static uint64_t busy_then, stolen_then;
-static char kernel[128]; /* what the kernel counted, in words */
-static int rounds;       /* of controls */
 
 static void loop(struct loop *l, int64_t ns)
 {
@@ -115,8 +111,6 @@ static void ask_kernel(void)
     stolen = (double)(steal - stolen_then) * tick / all;
     others = ((double)(busy - busy_then) * tick - (double)(used() - used_then)) / all;
     others = others > 0 ? others : 0;
-    (void)snprintf(kernel, sizeof kernel, ", the host stole %.1f %%, other processes used %.1f %%",
-                   100 * stolen, 100 * others);
 }
 
 static double lost(int i)
@@ -124,22 +118,13 @@ static double lost(int i)
     return (double)sums[i].lost / (double)sums[i].ns;
 }
 
-static int verdict(char *why, size_t size)
+static int is_quiet(void)
 {
-    (void)snprintf(why, size,
-                   "the machine was not quiet: a loop lost %.1f and %.1f %% of cores %d and %d, "
-                   "at most %.1f ms at once%s; load %.1f. Keep other processes off these cores "
-                   "(isolcpus=, cset shield), end other load, set the governor to performance",
-                   100 * lost(0), 100 * lost(1), run_core[0], run_core[1],
-                   (double)(sums[0].longest > sums[1].longest ? sums[0].longest : sums[1].longest) /
-                       1e6,
-                   kernel, load[0]);
-    if (lost(0) > MOST_LOST || lost(1) > MOST_LOST || stolen > MOST_STOLEN || others > MOST_OTHERS)
-        return -1;
-    return 0;
+    return lost(0) <= MOST_LOST && lost(1) <= MOST_LOST && stolen <= MOST_STOLEN &&
+           others <= MOST_OTHERS;
 }
 
-int noise_begin(char *why, size_t size)
+void noise_begin(void)
 {
     loops = (struct loop *)mmap(NULL, 2 * sizeof *loops, PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -151,7 +136,11 @@ int noise_begin(char *why, size_t size)
     used_then = used();
     ticks(&busy_then, &stolen_then);
     look(300000000);
-    return verdict(why, size); /* without the kernel, whose ticks are too coarse for this time */
+}
+
+double noise_ours(void)
+{
+    return (1 - lost(0)) * (1 - lost(1));
 }
 
 void noise_look(void)
@@ -160,28 +149,18 @@ void noise_look(void)
         look(20000000);
 }
 
-void noise_control(void)
+json_t *noise_end(void)
 {
-    struct outcome o;
-    int rc = run_case(group_find("limit_one_line"), 10000, &o);
+    char why[256];
 
-    controls[rounds++] = rc == 0 ? (double)o.ns / 10000 : 0;
-}
-
-int noise_end(char *why, size_t size)
-{
     ask_kernel();
-    return verdict(why, size);
-}
-
-json_t *noise_json(void)
-{
-    char why[512];
-    double middle = statistics_median(controls, rounds);
-
-    return json_pack("{s:b, s:[ff], s:[ff], s:f, s:f, s:[fff], s:{s:f, s:f, s:f}}", "ok",
-                     verdict(why, sizeof why) == 0, "lost", lost(0), lost(1), "longest_ns",
-                     (double)sums[0].longest, (double)sums[1].longest, "stolen", stolen, "others",
-                     others, "load", load[0], load[1], load[2], "one_line_ns", "median", middle,
-                     "min", controls[0], "max", controls[rounds - 1]);
+    (void)snprintf(why, sizeof why,
+                   "a loop lost %.1f and %.1f %% of cores %d and %d, the host stole %.1f %%, other "
+                   "processes used %.1f %%",
+                   100 * lost(0), 100 * lost(1), run_core[0], run_core[1], 100 * stolen,
+                   100 * others);
+    return json_pack("{s:b, s:s, s:[ff], s:[ff], s:f, s:f, s:[fff]}", "ok", is_quiet(), "why", why,
+                     "lost", lost(0), lost(1), "longest_ns", (double)sums[0].longest,
+                     (double)sums[1].longest, "stolen", stolen, "others", others, "load", load[0],
+                     load[1], load[2]);
 }

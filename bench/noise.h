@@ -2,8 +2,7 @@
  * Is the machine quiet? There are three witnesses. A loop on each core, which does nothing but read
  * the clock, sees when the core is taken away, by the host or by this system. The kernel counts
  * what the host stole. It also counts what all processes used, from which the benchmark's own part
- * is taken. How near the two cores are to each other (a host may move a virtual machine) is
- * reported, but is no reason to refuse: it is not noise.
+ * is taken.
  */
 #ifndef BENCH_NOISE_H
 #define BENCH_NOISE_H
@@ -11,20 +10,17 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* Begins to watch the two cores. Returns 0 if they are quiet; else -1, and `why` says what was seen
- * and what helps. */
-int noise_begin(char *why, size_t size);
+/* Begins to watch the two cores. */
+void noise_begin(void);
+
+/* The part of the time in which both cores are ours, as far as it was seen. */
+double noise_ours(void);
 
 /* Looks again if a second has passed since the last look. Called between runs. */
 void noise_look(void);
 
-/* Measures the round trip of one line, which shows how near the cores are. Called once a round. */
-void noise_control(void);
-
-/* The verdict so far, as noise_begin returns it. */
-int noise_end(char *why, size_t size);
-
-/* All that was seen. The caller owns it. */
-json_t *noise_json(void);
+/* All that was seen, with the verdict: "ok", and if that is false "why", in words. The caller owns
+ * it. */
+json_t *noise_end(void);
 
 #endif

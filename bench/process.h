@@ -20,19 +20,39 @@ static inline void bench_check(int ok, const char *what)
         bench_fail(what);
 }
 
-/* Called before each round trip from number warm + count on, and once after the last. The first
- * call stops the clock of the round trips that are timed together: *begin, when they began, becomes
- * how long they took. Every further call records one round trip, which has one reading of the clock
- * in it. *before: when the round trip began. */
-static inline void bench_each(struct bench_run *r, int64_t *begin, int64_t *before, int first)
+/* How often this thread has lost its core to another. */
+BENCH_EXTERN uint64_t bench_losses(void);
+
+/* Times windows: called before message or round trip i when i is warm, and then when i is what it
+ * returned last. Records how long those since its last call took. A window of a stream is left out
+ * if a side has just lost its core, as then the other side finds more or less than usual. */
+BENCH_EXTERN uint64_t bench_window(struct bench_run *r, uint64_t i);
+
+/* The other sides of a stream call it likewise, from message 0 on. */
+BENCH_EXTERN uint64_t bench_pace(struct bench_run *r, uint64_t i);
+
+/* A stream that is tried in several ways: each trial begins, adds the messages that have come, and
+ * ends. The windows of the best trial are kept. */
+BENCH_EXTERN void bench_trial_begin(struct bench_run *r);
+BENCH_EXTERN void bench_trial_add(struct bench_run *r, uint64_t messages);
+BENCH_EXTERN void bench_trial_end(struct bench_run *r);
+
+/* Nanoseconds since the timed messages began. */
+static inline uint64_t bench_took(const struct bench_run *r)
+{
+    return (uint64_t)(ipc_clock() - r->began);
+}
+
+/* Called before each round trip from number warm + count on, and once after the last. Every call but
+ * the first records one, without the reading of the clock that is in it. *before: when it began. */
+static inline void bench_each(struct bench_run *r, int64_t *before, int first)
 {
     int64_t now = ipc_clock();
 
-    if (first)
-        *begin = now - *begin;
-    else
-        histogram_record(r->latencies, (uint64_t)(now - *before));
-    *before = now;
+    if (!first)
+        histogram_record(r->latencies,
+                         now - *before > r->clock ? (uint64_t)(now - *before - r->clock) : 1);
+    *before = ipc_clock();
 }
 
 #endif

@@ -6,41 +6,41 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void rounds_demand_quiet(int quiet, int noisy, const char *why)
+/* The number of cases, each of which has a result for each state. */
+static int cases(void)
 {
-    if (quiet)
-        return;
-    warnx("%s%s", why, noisy ? "" : ". --noisy reports all the same");
-    if (!noisy)
-        exit(5);
+    return results_count / DISTANCES;
 }
 
 static void show_progress(int round, int rounds, const struct bench_case *c, int done)
 {
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K%3d %%  round %d of %d  %s %s %llu bytes",
-                (round * results_count + done) * 100 / (rounds * results_count), round + 1, rounds,
-                c->system, c->test, (unsigned long long)c->bytes);
+                (round * cases() + done) * 100 / (rounds * cases()), round + 1, rounds, c->system,
+                c->test, (unsigned long long)c->bytes);
 }
 
+/* Removes the cases that failed. Returns how many. */
 static int remove_failed(void)
 {
-    int i, failed = 0;
+    int i, k, failed = 0;
 
-    for (i = 0; i < results_count; i++)
-        if (results[i].count == 0) {
-            results_remove(i--);
+    for (i = 0; i < results_count; i += DISTANCES)
+        if (results[i].amount.count == 0) {
+            for (k = 0; k < DISTANCES; k++)
+                results_remove(i);
+            i -= DISTANCES;
             failed++;
         }
     return failed;
 }
 
-/* All results, in a random order. */
+/* All cases, in a random order. */
 static void shuffle(int order[RESULTS])
 {
     int i;
 
-    for (i = 0; i < results_count; i++) {
+    for (i = 0; i < cases(); i++) {
         int j = rand() % (i + 1);
 
         order[i] = order[j];
@@ -48,43 +48,67 @@ static void shuffle(int order[RESULTS])
     }
 }
 
-static void measure_round(int round, int rounds)
+/* Runs a case until a run is usable, and the cores were as near after it as before; twice at most. *state: before and after. */
+static void measure(struct result *x, int round, enum distance *state)
 {
-    int order[RESULTS], i;
+    struct outcome o;
+    int i;
 
-    shuffle(order);
-    for (i = 0; i < results_count; i++) {
-        struct result *x = &results[order[i]];
-        struct outcome o;
+    for (i = 0; i < 2 && x->amount.count > 0; i++) {
+        enum distance before = *state;
 
-        show_progress(round, rounds, x->of, i);
-        noise_look();
-        if (x->count > 0 && run_case(x->of, x->count, &o) == 0)
-            results_record(x, &o);
-        else
-            x->count = 0; /* it is not tried again */
+        if (run_case(x->of, x->amount, &o) != 0) {
+            x->amount.count = 0; /* it is not tried again */
+            return;
+        }
+        *state = distance_look();
+        if (*state == before && o.is_usable) {
+            x[*state].amount = x->amount;
+            results_record(&x[*state], round, &o);
+            return;
+        }
     }
 }
 
-int rounds_measure(int rounds, uint64_t length, int noisy)
+static void measure_round(int round, int rounds)
 {
-    int64_t began = ipc_clock();
-    int round, i, failed;
-    char why[512];
+    enum distance state = distance_look();
+    int order[RESULTS], i;
 
-    for (i = 0; i < results_count; i++) {
-        show_progress(0, rounds, results[i].of, 0);
-        results[i].count = run_calibrate(results[i].of, length);
+    shuffle(order);
+    for (i = 0; i < cases(); i++) {
+        struct result *x = &results[DISTANCES * order[i]];
+
+        show_progress(round, rounds, x->of, i);
+        noise_look();
+        measure(x, round, &state);
+    }
+}
+
+/* Is there time for one more round, after so many that have taken `ns` together? */
+static int has_time(const struct plan *p, int rounds, int64_t ns, int64_t began)
+{
+    if (p->seconds == 0 || rounds == 0)
+        return 1;
+    return ipc_clock() + ns / rounds < began + p->seconds * INT64_C(1000000000);
+}
+
+int rounds_measure(const struct plan *p)
+{
+    int64_t began = ipc_clock(), then;
+    /* On a busy machine a run measures less, so that it does not take more than a few times as
+     * long. */
+    double part = noise_ours() < 0.3 ? noise_ours() / 0.3 : 1;
+    int round, i, failed;
+
+    for (i = 0; i < results_count; i += DISTANCES) {
+        show_progress(0, p->rounds, results[i].of, 0);
+        results[i].amount = run_calibrate(results[i].of, (uint64_t)(part * (double)p->length));
     }
     failed = remove_failed();
-    for (round = 0; round < rounds; round++) {
-        noise_control();
-        measure_round(round, rounds);
-        /* A noisy machine is refused now rather than after half an hour. Before ten seconds the
-         * kernel's ticks are too coarse for a verdict. */
-        if (!noisy && ipc_clock() - began > 10000000000 && noise_end(why, sizeof why) != 0)
-            rounds_demand_quiet(0, 0, why);
-    }
+    then = ipc_clock();
+    for (round = 0; round < p->rounds && has_time(p, round, ipc_clock() - then, began); round++)
+        measure_round(round, p->rounds);
     failed += remove_failed();
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");

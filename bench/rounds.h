@@ -4,11 +4,14 @@
 
 #include <stdint.h>
 
-/* Ends the program with status 5 if `quiet` is 0 and `noisy` is 0, after a line that says `why`. */
-void rounds_demand_quiet(int quiet, int noisy, const char *why);
+struct plan {
+    int rounds;
+    uint64_t length; /* nanoseconds of a run */
+    int seconds;     /* no round begins that would end later, but for the first; 0: no limit */
+};
 
-/* length: nanoseconds of a run. noisy: go on when the machine is not quiet. Returns how many cases
- * failed; the results of those are removed. */
-int rounds_measure(int rounds, uint64_t length, int noisy);
+/* Measures all cases, and looks before and after each run how near the cores are. Returns how many
+ * cases failed; the results of those are removed. */
+int rounds_measure(const struct plan *p);
 
 #endif

@@ -14,7 +14,33 @@
 
 int run_core[2];
 
+/* Nanoseconds of a window: of a stream, and of round trips. */
+#define WINDOW 100000.0
+#define TRIP_WINDOW 2000.0
+
+#define LONGEST 500000000 /* nanoseconds of a run that is interrupted all the time */
+
+/* For a usable run, without an interruption: windows or messages, and nanoseconds of a stream, as
+ * what a full queue holds is taken out in no time. */
+enum { LEAST = 10, LEAST_NS = 500000 };
+
 static struct bench_shared *shared; /* of the run that runs; run_case makes it */
+
+double run_clock_ns(void)
+{
+    static double best = 1e9;
+    static int i;
+
+    for (; i < 20; i++) {
+        int64_t then = ipc_clock(), now = then;
+        int k;
+
+        for (k = 0; k < 1000; k++)
+            now = ipc_clock();
+        best = (double)(now - then) / 1000 < best ? (double)(now - then) / 1000 : best;
+    }
+    return best;
+}
 
 void run_choose_cores(void)
 {
@@ -85,8 +111,10 @@ static void serve(struct bench_run *r)
 {
     r->taken = shared->taken[r->index];
     r->latencies = &shared->latencies;
-    if ((r->of->rate > 0 || r->each > 0) && r->index == 0)
-        memset(r->latencies, 0, sizeof *r->latencies); /* so that no page fault is measured */
+    if (r->index == 0) { /* so that no page fault is measured */
+        memset(&shared->latencies, 0, sizeof shared->latencies);
+        memset(&shared->windows, 0, sizeof shared->windows);
+    }
     if (r->of->producers > 0 || r->index > 0)
         r->of->serve(r);
     else
@@ -168,7 +196,8 @@ static int watch(const struct bench_case *c, uint64_t ns, uint64_t *taken)
 }
 
 /* Waits until all processes have ended, and adds their processor time to *cpu. Kills them first if
- * `end` is set, and the others if one fails. Returns 0, or -1 if one failed. */
+ * `end` is set, and the others if one fails or has measured long enough. Returns 0, or -1 if one
+ * failed. */
 static int gather(pid_t *pid, int n, int end, double *cpu)
 {
     int left = n, k, status, rc = 0;
@@ -191,6 +220,8 @@ static int gather(pid_t *pid, int n, int end, double *cpu)
                 1e3 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
         if (!end && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
             rc = end = -1;
+        else if (k == 0 && shared->is_cut)
+            end = 1;
     }
     return rc;
 }
@@ -215,8 +246,15 @@ static int no_result(struct bench_run *r, const char *why)
     return -1;
 }
 
+/* Does a run begin with messages that go once through the memory of a ring, as its first touch is
+ * slow? */
+static int is_once_round(const struct bench_case *c)
+{
+    return c->bytes <= 1024 && (bench_is_rate(c) || strcmp(c->test, "pingpong") == 0);
+}
+
 /* Fills in a run of the case, and prepares it. Returns 0 or a negative errno. */
-static int prepare(struct bench_run *r, const struct bench_case *c, uint64_t count)
+static int prepare(struct bench_run *r, const struct bench_case *c, struct amount a)
 {
     int i, rc;
 
@@ -226,9 +264,12 @@ static int prepare(struct bench_run *r, const struct bench_case *c, uint64_t cou
     r->of = c;
     r->shared = shared;
     r->sysv_sem = r->sysv_mq = -1;
-    r->count = count;
-    r->warm = count / 16 + 16;
-    r->each = bench_is_round_trip(c) ? count / 4 + 16 : 0;
+    r->count = a.count;
+    r->warm = a.count / 16 + (is_once_round(c) ? 1100 : 16);
+    r->each = bench_is_round_trip(c) ? a.count / 4 + 16 : 0;
+    r->window = a.window;
+    r->clock = (int64_t)(run_clock_ns() + 0.5);
+    r->until = ipc_clock() + LONGEST;
     for (i = 0; i < 4; i++)
         r->fd[i] = -1;
     rc = ipc_shm_create(&r->seg, NULL, c->memory);
@@ -259,6 +300,23 @@ static void be_process(struct bench_run *r, pid_t parent)
     _exit(0);
 }
 
+/* What all messages or round trips would have taken if no window had been interrupted. */
+static void typical_windows(const struct bench_run *r, struct outcome *o)
+{
+    double thrown, clock = bench_is_round_trip(r->of) ? (double)r->clock : 0;
+
+    o->typical = (double)histogram_typical(&shared->windows, &thrown) - clock;
+    o->typical *= (double)r->count / (double)r->window;
+    o->left_out = o->left_out < 1 ? o->left_out + (1 - o->left_out) * thrown : 1;
+}
+
+/* The median latency. */
+static void typical_message(const struct bench_run *r, struct outcome *o)
+{
+    o->typical = (double)histogram_at(&shared->latencies, 50);
+    o->left_out = (double)shared->left_out / (double)r->count;
+}
+
 /* What the processes have measured. used: their whole processor time. */
 static void sum_up(const struct bench_run *r, double used, struct outcome *o)
 {
@@ -276,13 +334,27 @@ static void sum_up(const struct bench_run *r, double used, struct outcome *o)
     if (c->producers > 0 && taken_so_far() > 0) /* a killed process has not told its time */
         o->cpu = used / (double)taken_so_far();
     o->latencies = &shared->latencies;
+    o->typical = (double)o->ns;
+    o->left_out = (double)shared->left_out / (double)o->ns;
+    if (bench_has_windows(c))
+        typical_windows(r, o);
+    else if (c->rate > 0)
+        typical_message(r, o);
+    if (c->producers == 0 && strcmp(c->test, "idle") != 0)
+        o->is_usable = (c->rate > 0 ? &shared->latencies : &shared->windows)->total >= LEAST;
+    else
+        o->is_usable = 1;
+    if (bench_is_rate(c) && c->producers == 0)
+        o->is_usable &= (double)shared->windows.total * o->typical * (double)r->window >=
+                        LEAST_NS * (double)r->count;
+    o->is_usable &= c->readers == 0 || !shared->is_cut;
 }
 
-int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
+int run_case(const struct bench_case *c, struct amount a, struct outcome *o)
 {
     struct bench_run r;
     pid_t pid[BENCH_PROCESSES], parent = getpid();
-    int i, n = c->threads ? 1 : (int)bench_processes(c), rc = prepare(&r, c, count);
+    int i, n = c->threads ? 1 : (int)bench_processes(c), rc = prepare(&r, c, a);
     double used = 0;
 
     if (rc != 0)
@@ -296,7 +368,7 @@ int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
             be_process(&r, parent);
     }
     memset(o, 0, sizeof *o);
-    rc = c->producers > 0 ? watch(c, count, &o->taken) : 0;
+    rc = c->producers > 0 ? watch(c, a.count, &o->taken) : 0;
     if (gather(pid, n, c->producers > 0, &used) != 0 || rc != 0)
         return no_result(&r, "a process failed");
     clear(&r);
@@ -304,21 +376,52 @@ int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
     return 0;
 }
 
-uint64_t run_calibrate(const struct bench_case *c, uint64_t ns)
+/* The amount that takes `ns`, after a run of amount a. */
+static struct amount scaled(const struct bench_case *c, struct amount a, const struct outcome *o,
+                            double ns)
 {
-    struct outcome o;
-    uint64_t count = 256;
+    double typical = o->typical / (double)a.count;
+    double window = bench_is_round_trip(c) ? TRIP_WINDOW : WINDOW;
 
+    a.count = (uint64_t)(ns / typical) + 1;
+    a.window = (uint64_t)(window / typical) + 1;
+    a.count = a.count > 4 * LEAST * a.window ? a.count : 4 * LEAST * a.window;
+    return a;
+}
+
+/* Does a run try several ways? */
+static int has_trials(const struct bench_case *c)
+{
+    return strcmp(c->system, "limit_copy") == 0 || strcmp(c->system, "limit_stream_lines") == 0 ||
+           (strcmp(c->system, "limit_slot") == 0 && c->rate == 0);
+}
+
+struct amount run_calibrate(const struct bench_case *c, uint64_t ns)
+{
+    struct amount a = {0, 1};
+    struct outcome o;
+
+    ns *= has_trials(c) ? 3 : 1;
     if (strcmp(c->test, "idle") == 0)
-        return 8 * ns;
-    if (c->producers > 0) /* processes that share a core all get their turns */
-        return ns * bench_processes(c) / 4;
-    if (c->rate > 0) /* twice as long, as rare messages tell about the tail */
-        return (uint64_t)((double)c->rate * (double)ns * 2 / 1e9);
-    while (run_case(c, count, &o) == 0) {
-        if (o.ns >= ns / 16)
-            return (uint64_t)((double)count * (double)ns / (double)o.ns) + 1;
-        count *= o.ns < ns / 256 ? 8 : 2;
+        a.count = 8 * ns;
+    else if (c->producers > 0) /* processes that share a core all get their turns */
+        a.count = ns * bench_processes(c) / 4;
+    else if (c->rate > 0) /* twice as long, as rare messages tell about the tail */
+        a.count = (uint64_t)((double)c->rate * (double)ns * 2 / 1e9);
+    if (a.count > 0)
+        return a;
+    a.count =
+        bench_is_rate(c) && strcmp(c->system, "limit_copy") == 0 ? (64u << 20) / c->bytes : 256;
+    for (; run_case(c, a, &o) == 0; a.window = a.count / 64 + 1) {
+        double took = o.is_usable ? o.typical : (double)o.ns;
+        double more = (double)ns / 12 / took;
+
+        if (o.is_usable && (took >= (double)ns / 16 || o.ns >= 8 * ns || shared->is_cut))
+            return scaled(c, a, &o, (double)ns);
+        if (o.ns >= 8 * ns || shared->is_cut) /* it is interrupted all the time */
+            return a;
+        a.count = (uint64_t)((double)a.count * (more > 32 ? 32 : more < 2 ? 2 : more));
     }
-    return 0;
+    a.count = 0;
+    return a;
 }

@@ -6,7 +6,7 @@
 #define OURS "ours"
 #define KERNEL "kernel"
 #define PEER "peer"
-#define SYSTEM(KEY, FAMILY, NAME, BELOW) {KEY, FAMILY, BELOW},
+#define SYSTEM(KEY, FAMILY, NAME, BELOW) {KEY, NAME, FAMILY, BELOW},
 
 static const struct system systems[] = {
 #include "systems.def"

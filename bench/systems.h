@@ -4,6 +4,7 @@
 
 struct system {
     const char *key;
+    const char *name;   /* that people read */
     const char *family; /* "limit", "ours", "kernel" or "peer" */
     const char *below;  /* the bare mechanism that a channel is compared with, or NULL */
 };

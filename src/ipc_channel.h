@@ -123,8 +123,9 @@
  *     signal:        never                    once the process ended   no receiver comes
  *
  *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
- *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most. A receiver that
- *         is not told before the next sender has sent may receive from that one first.
+ *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
+ *         receiver is there before, it is told -EPIPE, also of a killed one. A receiver that is not
+ *         told before the next sender has sent may receive from that one first.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -168,6 +169,9 @@
  *     limit before open.
  *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
  *     read. Fix: `create`, its default. The sender needs no postrotate script.
+ *   - A message may have 1 MiB by default, where the mechanism can: `max` of ipc_channel_info. A ring
+ *     has room for four times its longest message in each direction that is used, which `memory`
+ *     tells: 4 or 8 MiB, and some milliseconds of open. Fix: options.max.
  *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
  *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -210,8 +214,8 @@
  *   A connection of sockets begins with a greeting of each side: greet.h.
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame,
- * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the table
- * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * address and greet (what mechanisms share), one room for each mechanism or two, publish, open (the
+ * table of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
  * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H

@@ -89,6 +89,12 @@ static inline int is_emulated(void)
 #define KEEPS_DESCRIPTORS "qemu-user leaves descriptors open for which the program has no room"
 #define BLOCKS_NO_SIGNALS "qemu-user does not block for Linux what the program blocks"
 
+/* Pages larger than this machine's: qemu-user 7.2 does not map a part of one again, as a child does. */
+static inline int cannot_map_again(void)
+{
+    return is_emulated() && getpagesize() > 4096;
+}
+
 /* ------------------------------------------------------------------ what a test leaves */
 
 /* How many of our names are in /dev/shm; removes them if asked. */

@@ -31,7 +31,7 @@ enum {
     TAKES,   /* what opening the producer's end of `ticks` says: a negative errno, or 0 */
     WAITS,   /* waits for a tick: what recv says */
     RINGS,   /* attaches to the semaphore `bell`: LIBC, what attach says; and posts */
-    FORKS    /* goes into the background, after ipc_shm_hand_over if it is told 1 next: its pid there */
+    FORKS    /* goes into the background, after ipc_shm_hand_over if it is told 1 next: its pid there; 0: cannot */
 };
 
 #endif

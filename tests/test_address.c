@@ -626,6 +626,16 @@ static void larger_messages_than_fit_are_refused_with_both_sizes(void **state)
     OPENS(&sender, uri, IPC_SEND);
     ipc_channel_close(&sender);
     ipc_channel_close(&ch);
+    choose("fifo:/dev/shm/%s"); /* where nobody greets */
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &little), 0);
+    OPENS(&sender, uri, IPC_SEND);
+    IS(ipc_channel_send(&sender, scratch, 2000, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), -EBADMSG);
+    MUST(strstr(ipc_channel_why(&ch), "2000 bytes") != NULL);
+    MUST(strstr(ipc_channel_why(&ch), "1000") != NULL);
+    ipc_channel_close(&sender);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_unlink(uri), 0);
     for (i = 0; i < 3; i++) {
         choose(forms[i]);
         IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &little), 0);
@@ -648,6 +658,60 @@ static void larger_messages_than_fit_are_refused_with_both_sizes(void **state)
         ipc_channel_close(&sender);
         ipc_channel_close(&ch);
     }
+}
+
+static struct ipc_channel_facts facts_with(const struct ipc_channel_options *how, unsigned role)
+{
+    struct ipc_channel_facts facts;
+    int rc = ipc_channel_open_with(&ch, uri, role | IPC_LISTEN, IPC_NOW, how);
+
+    must_(rc == 0, uri, ipc_channel_why(&ch), __FILE__, __LINE__);
+    IS(ipc_channel_info(&ch, &facts), 0);
+    ipc_channel_close(&ch);
+    (void)ipc_channel_unlink(uri);
+    return facts;
+}
+
+/* Messages of 1 MiB over each mechanism that can; a ring pays for them with memory, and a ring for
+ * many, which would need it for each, has a smaller maximum. */
+static void the_default_maximum_is_the_same_for_all(void **state)
+{
+    static const char *const forms[] = {"ring:%s", "sysvshm:4712", "auto:%s", "fifo:/dev/shm/%s",
+                                        "unix:@%s", "tcp:127.0.0.1:0"};
+    static const size_t all = (size_t)1 << 20;
+    struct ipc_channel_options how;
+    struct ipc_channel_facts facts;
+    size_t i, one_way;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    for (i = 0; i < sizeof forms / sizeof *forms; i++) {
+        choose(forms[i]);
+        facts = facts_with(NULL, IPC_RECV);
+        must_(facts.max == all, uri, "has another maximum", __FILE__, __LINE__);
+        one_way = facts.memory;
+        if (i > 1) {
+            IS(one_way, 0);
+            continue;
+        }
+        facts = facts_with(NULL, IPC_BOTH);
+        MUST(one_way > 4 * all && one_way < 5 * all); /* a ring is twice its longest records */
+        MUST(facts.memory > 8 * all && facts.memory < 9 * all);
+    }
+    choose("ring:%s");
+    how.senders = 64;
+    facts = facts_with(&how, IPC_RECV);
+    MUST(facts.max >= 65536 && facts.max < all);
+    how.senders = 0;
+    how.clients = 64;
+    MUST(facts_with(&how, IPC_BOTH).max < all);
+    how.clients = 0;
+    how.publish = IPC_LOSSY;
+    facts = facts_with(&how, IPC_SEND);
+    MUST(facts.max < all && facts.memory != 0);
+    how.publish = 0;
+    how.max = 1000;
+    MUST(facts_with(&how, IPC_BOTH).memory < 65536);
 }
 
 static void calls_a_misfit(struct child *up, void *arg)
@@ -889,6 +953,7 @@ int main(int argc, char **argv)
         TEST(a_removed_queue_is_told_once),
         TEST(users_and_hosts_that_mean_nothing_are_refused),
         TEST(larger_messages_than_fit_are_refused_with_both_sizes),
+        TEST(the_default_maximum_is_the_same_for_all),
         TEST(roles_that_do_not_fit_are_refused),
         TEST(a_host_that_vanishes_is_told_if_asked_for),
         TEST(listeners_may_be_handed_over),

@@ -2983,6 +2983,42 @@ static void what_is_no_channel_is_refused(void **state)
     IS(ipc_channel_open(&ch, "unix:/dev/shm/no/such", IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOENT);
 }
 
+static void sends_and_closes(struct child *up, void *arg)
+{
+    uint64_t i;
+
+    (void)arg;
+    open_as(listens(IPC_BOTH));
+    recv_one(0, 8);
+    (void)hear(up); /* more has come, which is not read */
+    for (i = 0; i < 3; i++)
+        send_one(i, 8);
+    ipc_channel_close(&ch);
+}
+
+static void what_was_sent_before_a_close_is_received_by_one_who_was_not_read(void **state)
+{
+    (void)state;
+    EACH_ROW(BOTH | TELLS)
+    {
+        struct child c;
+        uint64_t i;
+
+        if (NAMED("pipe"))
+            continue;
+        c = spawn(sends_and_closes, NULL);
+        open_as(IPC_BOTH);
+        for (i = 0; i < 3; i++)
+            send_one(i, 8);
+        tell(&c, 0);
+        finish(&c);
+        for (i = 0; i < 3; i++)
+            recv_one(i, 8);
+        IS(ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS)), -EPIPE);
+        over();
+    }
+}
+
 static void *volatile no_memory; /* NULL, which the compiler does not know */
 
 static void sends_nothing(struct child *up, void *arg)
@@ -3040,7 +3076,7 @@ static void after_its_first_messages_a_ring_refuses_and_tells_as_before(void **s
         open_as(IPC_SEND);
         for (i = 0; i < 5; i++) /* over auto: the first ones ask the socket, too */
             send_one(i, 8);
-        IS(ipc_channel_send(&ch, scratch, largest() + 1, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        IS(ipc_channel_send(&ch, scratch, ch.max + 1, ipc_in_ms(LONG_MS)), -EMSGSIZE);
         send_one(5, 8);
         MUST(NAMED("auto-") || ch.quick_sends > 0);
         (void)hear(&c);
@@ -3455,6 +3491,7 @@ int main(int argc, char **argv)
         TEST(unlink_removes_only_its_own_key),
         TEST(removed_semaphores_end_each_wait),
         TEST(what_is_no_channel_is_refused),
+        TEST(what_was_sent_before_a_close_is_received_by_one_who_was_not_read),
         TEST(an_empty_message_may_be_null),
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
         TEST(receivers_share_the_messages_of_a_ring),

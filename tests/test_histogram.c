@@ -138,6 +138,30 @@ static void empty_histogram_has_a_file(void **state)
     free(text);
 }
 
+/* A typical value: the median of those between half and twice the median. A third of the values are
+ * interrupted windows, and a few are those in which a full queue was emptied. */
+static void the_typical_value_leaves_out_what_was_interrupted(void **state)
+{
+    double thrown;
+    uint64_t i;
+
+    (void)state;
+    assert_int_equal(histogram_typical(&h, &thrown), 0);
+    assert_true(thrown == 0);
+    for (i = 0; i < 100; i++) {
+        histogram_record(&h, 950 + i);
+        if (i % 2 == 0)
+            histogram_record(&h, 40000 + i);
+        if (i % 10 == 0)
+            histogram_record(&h, 40);
+    }
+    assert_int_equal(histogram_typical(&h, &thrown), 999);
+    assert_true(thrown > 0.95 && thrown < 0.955);
+    histogram_record(&h, 500);
+    histogram_record(&h, 2100);
+    assert_int_equal(histogram_typical(&h, &thrown), 999);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +170,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(merged_histograms_are_as_one, empty),
         cmocka_unit_test_setup(file_is_as_plotters_read_it, empty),
         cmocka_unit_test_setup(empty_histogram_has_a_file, empty),
+        cmocka_unit_test_setup(the_typical_value_leaves_out_what_was_interrupted, empty),
     };
 
     if (argc > 1 && *argv[1] != '\0')

@@ -635,6 +635,75 @@ static void a_server_in_an_event_loop_rests_and_is_woken(void **state)
     ipc_channel_close(&ch);
 }
 
+/* The place of a killed client is free for the next, which gets none of its answers; and a message that
+ * is too long for the caller keeps out none of the others. */
+static void each_client_has_its_end_its_answers_and_its_turn(void **state)
+{
+    struct child a = spawn(obeys, NULL), b = spawn(obeys, NULL);
+    struct ipc_channel shorter, longer;
+    uint64_t number, first;
+
+    (void)state;
+    open_as(IPC_BOTH | IPC_LISTEN, 3);
+    (void)order(&a, OPEN);
+    (void)order(&a, PUT + 1);
+    IS(get(), PUT + 1);
+    first = ch.from;
+    IS(ipc_channel_recv(&ch, &number, sizeof number, IPC_NOW), -ETIMEDOUT); /* nobody has died yet */
+    kill_child(&a);
+    IS(ipc_channel_recv(&ch, &number, sizeof number, ipc_in_ms(3000)), -EOWNERDEAD);
+    IS(ch.from, first);
+    (void)order(&b, OPEN);
+    (void)order(&b, PUT + 2);
+    IS(get(), PUT + 2);
+    MUST(ch.from != first);
+    IS(ipc_channel_send_to(&ch, first, "x", 1, IPC_NOW), -EPIPE);
+    put(900);
+    IS(order(&b, GET), 900);
+    IS(ipc_channel_open(&longer, uri, IPC_BOTH, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_open(&shorter, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_send(&longer, "long", 4, IPC_NOW), 0);
+    IS(ipc_channel_recv(&ch, &number, 2, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+    IS(ipc_channel_send(&shorter, "s", 1, IPC_NOW), 0);
+    IS(ipc_channel_recv(&ch, &number, 2, ipc_in_ms(LONG_MS)), 1);
+    IS(ipc_channel_recv(&ch, &number, sizeof number, ipc_in_ms(LONG_MS)), 4);
+    IS(ipc_channel_drop(&ch, ch.from), 0);
+    IS(ipc_channel_recv(&longer, &number, sizeof number, ipc_in_ms(3000)), -EPIPE);
+    ipc_channel_close(&longer);
+    ipc_channel_close(&shorter);
+    ends(&b, 0);
+    ipc_channel_close(&ch);
+}
+
+/* A client finds its answers within their object, whatever number of lanes the memory says. */
+static void no_number_of_lanes_leads_beyond_the_answers(void **state)
+{
+    static const uint32_t lanes[] = {0, 1, 2, 64, 65, 1000, UINT32_MAX};
+    struct ipc_shm_object all, own;
+    struct ipc_channel client;
+    uint32_t *how;
+    size_t i;
+
+    (void)state;
+    open_as(IPC_BOTH | IPC_LISTEN, 3);
+    IS(ipc_channel_open(&client, uri, IPC_BOTH, ipc_in_ms(LONG_MS)), 0);
+    all = client.ring->answers;
+    how = &((struct ipc_record_shared *)(void *)client.ring->out.ring)->s.is.how;
+    for (i = 0; i < sizeof lanes / sizeof *lanes; i++) {
+        uint32_t was = *how;
+
+        ck_pr_store_32(how, lanes[i]);
+        client.ring->out.lane += 2; /* as if it had the last lane */
+        own = ipc_channel_own_answers_(&client);
+        client.ring->out.lane -= 2;
+        ck_pr_store_32(how, was);
+        MUST((unsigned char *)own.mem >= (unsigned char *)all.mem && own.size <= all.size);
+        MUST((unsigned char *)own.mem + own.size <= (unsigned char *)all.mem + all.size);
+    }
+    ipc_channel_close(&client);
+    ipc_channel_close(&ch);
+}
+
 static void what_a_server_of_a_ring_cannot_be_is_refused(void **state)
 {
     struct ipc_channel_options how;
@@ -667,6 +736,8 @@ int main(int argc, char **argv)
         TEST(clients_are_told_and_then_meet_the_successor),
         TEST(one_stopped_in_joining_or_leaving_holds_nobody_up),
         TEST(a_server_in_an_event_loop_rests_and_is_woken),
+        TEST(each_client_has_its_end_its_answers_and_its_turn),
+        TEST(no_number_of_lanes_leads_beyond_the_answers),
         TEST(what_a_server_of_a_ring_cannot_be_is_refused),
     };
 

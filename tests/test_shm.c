@@ -404,7 +404,7 @@ static void impossible_sizes_are_refused(void **state)
     (void)state;
     REFUSED(ipc_shm_create(&seg, name, 0), -EINVAL, &seg, "0");
     REFUSED(ipc_shm_create(&seg, NULL, 0), -EINVAL, &seg, "0");
-    for (i = 0; i < sizeof huge / sizeof *huge; i++) {
+    for (i = 0; i < sizeof huge / sizeof *huge - (sizeof i < 8); i++) { /* 1 GiB is possible */
         rc = ipc_shm_create(&seg, name, huge[i]);
         MUST(rc == -EFBIG || rc == -ENOMEM || rc == -ENOSPC);
         MUST(ipc_shm_why(&seg)[0] != '\0');

@@ -333,12 +333,6 @@ static int prepare_fifo(struct bench_run *r)
     return 0;
 }
 
-/* fd[0] and fd[1] are connected: each is duplicated for the other direction. */
-static int both_ways(struct bench_run *r)
-{
-    return (r->fd[2] = dup(r->fd[1])) < 0 || (r->fd[3] = dup(r->fd[0])) < 0 ? -errno : 0;
-}
-
 static int prepare_unix(struct bench_run *r)
 {
     return socketpair(AF_UNIX, SOCK_STREAM, 0, r->fd) != 0 ? -errno : both_ways(r);
@@ -389,25 +383,6 @@ static int prepare_udp(struct bench_run *r)
     return both_ways(r);
 }
 
-static int prepare_tcp(struct bench_run *r)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0), i, one = 1;
-
-    r->fd[1] = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1) != 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &size) != 0 ||
-        connect(r->fd[1], (struct sockaddr *)&a, size) != 0)
-        return -errno;
-    r->fd[0] = accept(fd, NULL, NULL);
-    (void)close(fd);
-    for (i = 0; i < 2; i++)
-        if (setsockopt(r->fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
-            return -errno;
-    return both_ways(r);
-}
-
 static void stream_send(struct kernel *k, const void *message, size_t bytes)
 {
     send_all(k->out, message, bytes);
@@ -430,33 +405,14 @@ static void packet_recv(struct kernel *k, void *message, size_t bytes)
         bench_check(errno == EAGAIN, "recv");
 }
 
-static int prepare_mq(struct bench_run *r)
-{
-    char name[32];
-    int i;
-
-    (void)snprintf(name, sizeof name, "/ipc_bench-%ld", (long)getpid());
-    for (i = 0; i < 4; i += 2) {
-        r->fd[i] = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600, NULL);
-        if (r->fd[i] < 0 || mq_unlink(name) != 0 || (r->fd[i + 1] = dup(r->fd[i])) < 0)
-            return -errno;
-    }
-    return 0;
-}
-
 static void mq_put(struct kernel *k, const void *message, size_t bytes)
 {
-    while (mq_send(k->out, (const char *)message, bytes, 0) != 0)
-        bench_check(errno == EAGAIN, "mq_send");
+    put_in_queue(k->out, message, bytes);
 }
 
 static void mq_take(struct kernel *k, void *message, size_t bytes)
 {
-    static char largest[8192]; /* the kernel demands room for the largest message */
-
-    while (mq_receive(k->in->fd, largest, sizeof largest, NULL) != (ssize_t)bytes)
-        bench_check(errno == EAGAIN, "mq_receive");
-    memcpy(message, largest, bytes);
+    take_from_queue(k->in->fd, message, bytes);
 }
 
 static int prepare_sysv(struct bench_run *r)
@@ -572,13 +528,13 @@ static void signal_recv(struct kernel *k, void *message, size_t bytes)
 static const struct bare_mechanism raw_pipe = {prepare_pipe, stream_send, stream_recv},
                                    raw_fifo = {prepare_fifo, stream_send, stream_recv},
                                    raw_unix = {prepare_unix, stream_send, stream_recv},
-                                   raw_tcp = {prepare_tcp, stream_send, stream_recv},
+                                   raw_tcp = {connect_tcp, stream_send, stream_recv},
                                    raw_unix_seq = {prepare_unix_seq, packet_send, packet_recv},
                                    raw_unix_dgram = {prepare_unix_dgram, packet_send, packet_recv},
                                    raw_udp = {prepare_udp, packet_send, packet_recv},
                                    raw_file = {prepare_file, stream_send, file_recv},
                                    raw_signal = {NULL, signal_send, signal_recv},
-                                   raw_mq = {prepare_mq, mq_put, mq_take},
+                                   raw_mq = {open_queues, mq_put, mq_take},
                                    raw_sysv = {prepare_sysv, sysv_send, sysv_recv};
 
 static int kernel_prepare(struct bench_run *r)

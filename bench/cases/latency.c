@@ -1,4 +1,5 @@
 /* One-way latency through rings and kernel streams, with every way of waiting. */
+#define _GNU_SOURCE
 #include "../kit/kernel.h"
 #include "../kit/latency.h"
 #include "ipc_notify.h"

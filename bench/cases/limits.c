@@ -1,9 +1,6 @@
 /* What the machine allows: cache lines that go from one core to the other, without any queue. */
-#include "../kit/sides.h"
+#include "../kit/copies.h"
 #include "../kit/sizes.h"
-#ifdef __x86_64__
-#include <emmintrin.h>
-#endif
 
 #define MOST 16384u /* lines of a batch */
 
@@ -45,31 +42,33 @@ static void echo(struct bench_run *r, union line *ask, union line *answer, unsig
     uint64_t i;
 
     bench_start(r);
-    for (i = 1; i <= r->warm + r->count + r->each; i++) {
-        while (ck_pr_load_64(&ask[i & (lines - 1)].word[0]) != i)
+    for (i = 0; i < r->warm + r->count + r->each; i++) {
+        while (ck_pr_load_64(&ask[i & (lines - 1)].word[0]) != i + 1)
             ck_pr_stall();
-        ck_pr_store_64(&answer[i & (lines - 1)].word[word], i);
+        ck_pr_store_64(&answer[i & (lines - 1)].word[word], i + 1);
     }
 }
 
 static uint64_t round_trips(struct bench_run *r, union line *ask, union line *answer, unsigned word,
                             uint64_t lines)
 {
-    uint64_t i, each = r->warm + r->count + 1;
-    int64_t t = 0, before = 0;
+    uint64_t i, next = r->warm, each = r->warm + r->count, took = 0;
+    int64_t before = 0;
 
     bench_start(r);
-    for (i = 1; i < each + r->each; i++) {
-        if (i == r->warm + 1)
-            t = ipc_clock();
+    for (i = 0; i < each + r->each; i++) {
+        if (i == next && i <= each)
+            next = bench_window(r, i);
+        if (i == each)
+            took = bench_took(r);
         if (i >= each)
-            bench_each(r, &t, &before, i == each);
-        ck_pr_store_64(&ask[i & (lines - 1)].word[0], i);
-        while (ck_pr_load_64(&answer[i & (lines - 1)].word[word]) != i)
+            bench_each(r, &before, i == each);
+        ck_pr_store_64(&ask[i & (lines - 1)].word[0], i + 1);
+        while (ck_pr_load_64(&answer[i & (lines - 1)].word[word]) != i + 1)
             ck_pr_stall();
     }
-    bench_each(r, &t, &before, 0);
-    return (uint64_t)t;
+    bench_each(r, &before, 0);
+    return took;
 }
 
 static void one_line_serve(struct bench_run *r)
@@ -157,7 +156,7 @@ static inline void check_lines(const union line *from, uint64_t lines, uint64_t 
 static void stream_serve(struct bench_run *r)
 {
     struct area *a = area(r);
-    uint64_t lines, done = 0;
+    uint64_t lines, done = 0, sent = 0, next = 0;
 
     bench_start(r);
     for (lines = 64; lines <= MOST; lines *= 2) {
@@ -170,6 +169,9 @@ static void stream_serve(struct bench_run *r)
             write_lines(a->batch[done % 2], lines, done);
             ck_pr_fence_store();
             ck_pr_store_64(&a->ask.word[0], done + 1);
+            sent += lines;
+            if (sent >= next)
+                next = bench_pace(r, sent);
         }
     }
 }
@@ -177,27 +179,28 @@ static void stream_serve(struct bench_run *r)
 static uint64_t stream_measure(struct bench_run *r)
 {
     struct area *a = area(r);
-    uint64_t lines, done = 0, best = UINT64_MAX;
+    uint64_t lines, done = 0;
 
     bench_start(r);
+    r->began = ipc_clock();
     for (lines = 64; lines <= MOST; lines *= 2) {
-        uint64_t batches = batches_of(r, lines), end = done + batches, ns;
-        int64_t t = 0;
+        uint64_t first = done + 2, end = done + batches_of(r, lines);
 
         for (; done < end; done++) {
-            if (done + batches == end + 2) /* both areas are warm */
-                t = ipc_clock();
+            if (done == first) /* both areas are warm */
+                bench_trial_begin(r);
             while (ck_pr_load_64(&a->ask.word[0]) <= done)
                 ;
             ck_pr_fence_load();
             check_lines(a->batch[done % 2], lines, done);
             ck_pr_fence_release();
             ck_pr_store_64(&a->answer.word[0], done + 1);
+            if (done >= first)
+                bench_trial_add(r, lines);
         }
-        ns = (uint64_t)(ipc_clock() - t) * r->count / ((batches - 2) * lines);
-        best = ns < best ? ns : best;
+        bench_trial_end(r);
     }
-    return best;
+    return bench_took(r);
 }
 
 /* ------------------------------------------------------------------ copying */
@@ -226,49 +229,6 @@ struct copying {
 };
 
 static const size_t area_sizes[] = {AREA_MOST / 4, AREA_MOST};
-
-enum way { PLAIN, STRING, PAST_CACHES };
-#ifdef __x86_64__
-#define WAYS 3
-#else
-#define WAYS 1
-#endif
-
-#ifdef __x86_64__
-static void copy_string(void *to, const void *from, size_t bytes)
-{
-    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
-}
-
-static void copy_past_caches(void *to, const void *from, size_t bytes)
-{
-    const __m128i *in = (const __m128i *)from;
-    __m128i *out = (__m128i *)to;
-    size_t i;
-
-    for (i = 0; i < bytes / sizeof *in; i += 4) {
-        __m128i a = in[i], b = in[i + 1], c = in[i + 2], d = in[i + 3];
-
-        _mm_stream_si128(&out[i], a);
-        _mm_stream_si128(&out[i + 1], b);
-        _mm_stream_si128(&out[i + 2], c);
-        _mm_stream_si128(&out[i + 3], d);
-    }
-}
-#endif
-
-/* Inlined where `bytes` is a constant: a call would cost more than a small block. */
-CK_CC_FORCE_INLINE static void copy_block(enum way way, void *to, const void *from, size_t bytes)
-{
-#ifdef __x86_64__
-    if (bytes >= 64 && way == STRING)
-        copy_string(to, from, bytes);
-    else if (bytes >= 64 && way == PAST_CACHES)
-        copy_past_caches(to, from, bytes);
-    else
-#endif
-        memcpy(to, from, bytes);
-}
 
 #define AREA_SIZES (sizeof area_sizes / sizeof area_sizes[0])
 
@@ -315,7 +275,7 @@ static int copy_prepare(struct bench_run *r)
 CK_CC_FORCE_INLINE static void copy_serve(struct bench_run *r, size_t bytes)
 {
     struct copying *c = copying(r);
-    uint64_t done = 0, number = 0, k;
+    uint64_t done = 0, number = 0, next = 0, k;
     unsigned which;
 
     bench_start(r);
@@ -336,6 +296,8 @@ CK_CC_FORCE_INLINE static void copy_serve(struct bench_run *r, size_t bytes)
             }
             ck_pr_fence_strict_store(); /* strict: also orders the stores past the caches */
             ck_pr_store_64(&c->full[a]->word[0], done + 1);
+            if (number >= next)
+                next = bench_pace(r, number);
         }
     }
 }
@@ -344,21 +306,19 @@ CK_CC_FORCE_INLINE static uint64_t copy_measure(struct bench_run *r, size_t byte
 {
     struct copying *c = copying(r);
     uint64_t done = 0, number = 0, k;
-    double best = 0; /* blocks a nanosecond */
     unsigned which;
 
     bench_start(r);
+    r->began = ipc_clock();
     for (which = 0; which < WAYS * AREA_SIZES; which++) {
         struct copy_trial t = copy_trial(r, which);
-        uint64_t end = done + t.areas;
-        int64_t then = 0;
-        double rate;
+        uint64_t first = done + WARM, end = done + t.areas;
 
         for (; done < end; done++) {
             unsigned a = done % AREAS;
 
-            if (done + t.areas == end + WARM)
-                then = ipc_clock();
+            if (done == first)
+                bench_trial_begin(r);
             while (ck_pr_load_64(&c->full[a]->word[0]) <= done)
                 ck_pr_stall();
             ck_pr_fence_load();
@@ -370,11 +330,12 @@ CK_CC_FORCE_INLINE static uint64_t copy_measure(struct bench_run *r, size_t byte
             }
             ck_pr_fence_release();
             ck_pr_store_64(&c->empty[a]->word[0], done + 1);
+            if (done >= first)
+                bench_trial_add(r, t.blocks);
         }
-        rate = (double)((t.areas - WARM) * t.blocks) / (double)(ipc_clock() - then);
-        best = rate > best ? rate : best;
+        bench_trial_end(r);
     }
-    return (uint64_t)((double)r->count / best);
+    return bench_took(r);
 }
 
 #define COPY_CASES(B)                                                                              \
@@ -393,7 +354,7 @@ SIZES(COPY_CASES)
     {                                                                                              \
         .system = SYSTEM, .test = TEST, .shape = "lines", .bytes = BYTES,                          \
         .memory = sizeof(struct area), .prepare = prepare, .serve = NAME##_serve,                  \
-        .measure = NAME##_measure                                                                  \
+        .measure = NAME##_measure, .usual = 1                                                      \
     }
 
 #define COPY(B)                                                                                    \
@@ -404,7 +365,8 @@ SIZES(COPY_CASES)
      .memory = sizeof(struct copying),                                                             \
      .prepare = copy_prepare,                                                                      \
      .serve = copy_serve##B,                                                                       \
-     .measure = copy_measure##B},
+     .measure = copy_measure##B,                                                                   \
+     .usual = (B) == 64 || (B) == 1024 || (B) == 65536},
 
 BENCH_GROUP(limits) = {LIMIT("limit_one_line", "pingpong", 8, one_line),
                        LIMIT("limit_two_lines", "pingpong", 8, two_lines),

@@ -439,20 +439,22 @@ static uint64_t wake_measure(struct bench_run *r)
 {
     const struct mechanism *m = (const struct mechanism *)r->of->how;
     struct party p = party(r, 0);
-    uint64_t i, each = r->warm + r->count;
-    int64_t t = 0, before = 0;
+    uint64_t i, next = r->warm, each = r->warm + r->count, took = 0;
+    int64_t before = 0;
 
     bench_start(r);
     for (i = 0; i < each + r->each; i++) {
-        if (i == r->warm)
-            t = ipc_clock();
+        if (i == next && i <= each)
+            next = bench_window(r, i);
+        if (i == each)
+            took = bench_took(r);
         if (i >= each)
-            bench_each(r, &t, &before, i == each);
+            bench_each(r, &before, i == each);
         m->wake(&p);
         m->wait(&p);
     }
-    bench_each(r, &t, &before, 0);
-    return (uint64_t)t;
+    bench_each(r, &before, 0);
+    return took;
 }
 
 /* ------------------------------------------------------------------ posts with nobody asleep */
@@ -466,19 +468,18 @@ static void serve_nothing(struct bench_run *r)
     static uint64_t NAME(struct bench_run *r)                                                      \
     {                                                                                              \
         struct party p = {r, area(r), 0, 1, 0};                                                    \
-        uint64_t *count = &p.area->side[1].count, i;                                               \
-        int64_t t = 0;                                                                             \
+        uint64_t *count = &p.area->side[1].count, i, next = r->warm;                               \
                                                                                                    \
         ipc_attach(&p);                                                                            \
         bell[1].at->word |= (FLAGS);                                                               \
         bench_start(r);                                                                            \
         for (i = 0; i < r->warm + r->count; i++) {                                                 \
-            if (i == r->warm)                                                                      \
-                t = ipc_clock();                                                                   \
+            if (i == next)                                                                         \
+                next = bench_window(r, i);                                                         \
             ck_pr_store_64(count, i);                                                              \
             POST;                                                                                  \
         }                                                                                          \
-        return (uint64_t)(ipc_clock() - t);                                                        \
+        return bench_took(r);                                                                      \
     }
 
 POSTS(store_alone, 0, (void)0)
@@ -524,6 +525,20 @@ static uint64_t idle(struct bench_run *r, int watch, int told)
     return (uint64_t)before;
 }
 
+/* A sleep for nothing but the time. */
+static uint64_t idle_bare(struct bench_run *r)
+{
+    struct timespec t = {(time_t)(r->count / 1000000000), (long)(r->count % 1000000000)};
+    int64_t before;
+
+    bench_start(r);
+    before = bench_cpu(r);
+    bench_check(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL) == 0, "sleep");
+    before = bench_cpu(r) - before;
+    ck_pr_store_64(&area(r)->side[1].count, 0);
+    return (uint64_t)before;
+}
+
 static uint64_t idle_alone(struct bench_run *r)
 {
     return idle(r, 0, 1);
@@ -541,7 +556,9 @@ static uint64_t idle_asking(struct bench_run *r)
 
 /* ------------------------------------------------------------------ rows */
 
-#define WAKE(NAME)                                                                                 \
+#define WAKE(NAME) WAKE_ROWS(NAME, 0)
+#define USUAL_WAKE(NAME) WAKE_ROWS(NAME, 1)
+#define WAKE_ROWS(NAME, USUAL)                                                                                \
     {.system = #NAME,                                                                              \
      .test = "wake",                                                                               \
      .shape = "one_core",                                                                          \
@@ -552,11 +569,12 @@ static uint64_t idle_asking(struct bench_run *r)
      .measure = wake_measure,                                                                      \
      .how = &NAME,                                                                                 \
      .one_core = 1,                                                                                \
+     .usual = USUAL,                                                                               \
      .wait = BENCH_SLEEP},                                                                         \
     {                                                                                              \
         .system = #NAME, .test = "wake", .shape = "two_cores", .bytes = 8, .memory = 4096,         \
         .prepare = wake_prepare, .serve = wake_serve, .measure = wake_measure, .how = &NAME,       \
-        .wait = BENCH_SLEEP                                                                        \
+        .usual = USUAL, .wait = BENCH_SLEEP                                                        \
     }
 #define POST(NAME, MEASURE)                                                                        \
     {                                                                                              \
@@ -569,20 +587,20 @@ static uint64_t idle_asking(struct bench_run *r)
         .prepare = prepare, .serve = idle_serve, .measure = MEASURE, .wait = BENCH_SLEEP           \
     }
 
-BENCH_GROUP(wake) = {WAKE(ipc_futex),
+BENCH_GROUP(wake) = {USUAL_WAKE(ipc_futex),
                      WAKE(ipc_futex_deadline),
                      WAKE(ipc_semaphore),
                      WAKE(ipc_eventfd),
                      WAKE(ipc_eventfd_loop),
                      WAKE(ipc_signal_loop),
-                     WAKE(raw_futex),
+                     USUAL_WAKE(raw_futex),
                      WAKE(raw_futex_deadline),
                      WAKE(raw_posix_sem),
                      WAKE(raw_sysv_sem),
                      WAKE(raw_eventfd),
                      WAKE(raw_eventfd_poll),
                      WAKE(raw_signal),
-                     WAKE(raw_pipe),
+                     USUAL_WAKE(raw_pipe),
                      WAKE(raw_unix_stream),
                      WAKE(raw_posix_mq),
                      WAKE(raw_sysv_mq),
@@ -590,6 +608,7 @@ BENCH_GROUP(wake) = {WAKE(ipc_futex),
                      POST("limit_store_fence", store_fence),
                      POST("ipc_notify", post_asymmetric),
                      POST("ipc_notify_fenced", post_fenced),
+                     IDLE("limit_sleep", idle_bare),
                      IDLE("ipc_wait", idle_alone),
                      IDLE("ipc_wait_watching", idle_watching),
                      IDLE("ipc_wait_asking", idle_asking),

@@ -5,7 +5,10 @@
 #define BENCH_KERNEL_H
 
 #include "sides.h"
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <mqueue.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -18,6 +21,61 @@ static inline int nonblocking(struct bench_run *r)
         if (r->fd[i] >= 0 && fcntl(r->fd[i], F_SETFL, O_NONBLOCK) != 0)
             return -errno;
     return 0;
+}
+
+/* fd[0] and fd[1] are connected: each is duplicated for the other direction. */
+static inline int both_ways(struct bench_run *r)
+{
+    return (r->fd[2] = dup(r->fd[1])) < 0 || (r->fd[3] = dup(r->fd[0])) < 0 ? -errno : 0;
+}
+
+static inline int connect_tcp(struct bench_run *r)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), i, one = 1;
+
+    r->fd[1] = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &size) != 0 ||
+        connect(r->fd[1], (struct sockaddr *)&a, size) != 0)
+        return -errno;
+    r->fd[0] = accept(fd, NULL, NULL);
+    (void)close(fd);
+    for (i = 0; i < 2; i++)
+        if (setsockopt(r->fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
+            return -errno;
+    return both_ways(r);
+}
+
+/* POSIX queues, one for each direction. On Linux a queue is a descriptor, and is inherited. */
+static inline int open_queues(struct bench_run *r)
+{
+    char name[32];
+    int i;
+
+    (void)snprintf(name, sizeof name, "/ipc_bench-%ld", (long)getpid());
+    for (i = 0; i < 4; i += 2) {
+        r->fd[i] = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600, NULL);
+        if (r->fd[i] < 0 || mq_unlink(name) != 0 || (r->fd[i + 1] = dup(r->fd[i])) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static inline void put_in_queue(int fd, const void *message, size_t bytes)
+{
+    while (mq_send(fd, (const char *)message, bytes, 0) != 0)
+        bench_check(errno == EAGAIN, "mq_send");
+}
+
+static inline void take_from_queue(int fd, void *message, size_t bytes)
+{
+    static char largest[8192]; /* the kernel demands room for the largest message */
+
+    while (mq_receive(fd, largest, sizeof largest, NULL) != (ssize_t)bytes)
+        bench_check(errno == EAGAIN, "mq_receive");
+    memcpy(message, largest, bytes);
 }
 
 static inline void send_all(int fd, const void *message, size_t bytes)

@@ -2,7 +2,8 @@
  * Messages, and both sides of the tests between two processes, for any system that can SEND and
  * RECV a message. A case file includes this.
  *
- * The receiver's clock times a stream, and the clock of the side that asks times a ping-pong: the
+ * The receiver's clock times the windows of a stream, and the clock of the side that asks times
+ * each round trip: the
  * MEASURE macros are its body, the SERVE macros are the body of the other side. SEND and RECV are
  * code that sends and receives the message `m`, and returns when that is done.
  */
@@ -34,10 +35,12 @@
 #define BENCH_STREAM_SERVE(B, SEND)                                                                \
     do {                                                                                           \
         struct message##B m;                                                                       \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        uint64_t i_, end_ = r->warm + r->count, next_ = 0;                                         \
         memset(&m, 7, sizeof m);                                                                   \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
+            if (i_ == next_)                                                                       \
+                next_ = bench_pace(r, i_);                                                         \
             BENCH_MARK(m, i_);                                                                     \
             SEND;                                                                                  \
         }                                                                                          \
@@ -46,17 +49,15 @@
 #define BENCH_STREAM_MEASURE(B, RECV)                                                              \
     do {                                                                                           \
         struct message##B m;                                                                       \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
-        int64_t t_ = 0;                                                                            \
-        const uint64_t warm_ = r->warm;                                                            \
+        uint64_t i_, end_ = r->warm + r->count, next_ = r->warm;                                   \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
-            if (i_ == warm_)                                                                       \
-                t_ = ipc_clock();                                                                  \
+            if (i_ == next_)                                                                       \
+                next_ = bench_window(r, i_);                                                       \
             RECV;                                                                                  \
             BENCH_VERIFY(m, i_);                                                                   \
         }                                                                                          \
-        return (uint64_t)(ipc_clock() - t_);                                                       \
+        return bench_took(r);                                                                      \
     } while (0)
 
 /* A broadcast: the clock runs in the writer, and each reader counts the messages that it gets. SEND
@@ -66,28 +67,30 @@
 #define BENCH_BROADCAST_MEASURE(B, SEND)                                                           \
     do {                                                                                           \
         struct message##B m;                                                                       \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
-        int64_t t_ = 0;                                                                            \
-        const uint64_t warm_ = r->warm;                                                            \
+        uint64_t i_, end_ = r->warm + r->count, next_ = r->warm;                                   \
         memset(&m, 7, sizeof m);                                                                   \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
-            if (i_ == warm_)                                                                       \
-                t_ = ipc_clock();                                                                  \
+            if (i_ == next_)                                                                       \
+                next_ = bench_window(r, i_);                                                       \
             BENCH_MARK(m, i_);                                                                     \
             while ((SEND) != 0)                                                                    \
                 ck_pr_stall();                                                                     \
         }                                                                                          \
-        return (uint64_t)(ipc_clock() - t_);                                                       \
+        return bench_took(r);                                                                      \
     } while (0)
 
 #define BENCH_BROADCAST_SERVE(B, RECV, MISSED)                                                     \
     do {                                                                                           \
         struct message##B m;                                                                       \
-        uint64_t i_, n_ = 0, end_ = r->warm + r->count, warm_ = r->warm, timed_ = 0;               \
+        uint64_t i_, n_ = 0, end_ = r->warm + r->count, warm_ = r->warm, timed_ = 0,               \
+                 next_ = 0;                                                                        \
         bench_start(r);                                                                            \
         while ((i_ = n_ + (MISSED)) < end_) {                                                      \
-            int64_t rc_ = (RECV);                                                                  \
+            int64_t rc_;                                                                           \
+            if (n_ == next_)                                                                       \
+                next_ = bench_pace(r, n_);                                                         \
+            rc_ = (RECV);                                                                          \
             if (rc_ >= 0) {                                                                        \
                 BENCH_VERIFY(m, i_);                                                               \
                 n_++;                                                                              \
@@ -119,23 +122,25 @@
 #define BENCH_PINGPONG_MEASURE(B, SEND, RECV)                                                      \
     do {                                                                                           \
         struct message##B m;                                                                       \
-        const uint64_t warm_ = r->warm, each_ = warm_ + r->count;                                  \
-        uint64_t i_, end_ = each_ + r->each;                                                       \
-        int64_t t_ = 0, before_ = 0;                                                               \
+        uint64_t i_, next_ = r->warm, each_ = r->warm + r->count, end_ = each_ + r->each;          \
+        uint64_t took_ = 0;                                                                        \
+        int64_t before_ = 0;                                                                       \
         memset(&m, 7, sizeof m);                                                                   \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
-            if (i_ == warm_)                                                                       \
-                t_ = ipc_clock();                                                                  \
+            if (i_ == next_ && i_ <= each_)                                                        \
+                next_ = bench_window(r, i_);                                                       \
+            if (i_ == each_)                                                                       \
+                took_ = bench_took(r);                                                             \
             if (i_ >= each_)                                                                       \
-                bench_each(r, &t_, &before_, i_ == each_);                                         \
+                bench_each(r, &before_, i_ == each_);                                              \
             BENCH_MARK(m, i_);                                                                     \
             SEND;                                                                                  \
             RECV;                                                                                  \
             BENCH_VERIFY(m, i_);                                                                   \
         }                                                                                          \
-        bench_each(r, &t_, &before_, 0);                                                           \
-        return (uint64_t)t_;                                                                       \
+        bench_each(r, &before_, 0);                                                                \
+        return took_;                                                                              \
     } while (0)
 
 #endif

@@ -7,6 +7,7 @@
 
 #define SIZES_ABOVE_8(F) F(64) F(256) F(1024) F(4096) F(16384) F(65536) F(262144) F(1048576)
 #define SIZES(F) F(8) SIZES_ABOVE_8(F)
+#define USUAL_SIZES(F) F(64) F(1024) F(65536) /* those of `make bench` */
 
 /* Slots of a ring: so many as make a mebibyte, but at most 1024 and at least four. */
 #define SIZES_SLOTS(B) ((B) <= 1024 ? 1024u : (B) <= 262144 ? (1u << 20) / (B) : 4u)
@@ -55,10 +56,12 @@ CK_CC_FORCE_INLINE static int filled(const uint64_t *word, size_t bytes, uint64_
 /* A stream of messages in place. GET makes `in` point to a message; PUT hands it over, or back. */
 #define IN_PLACE_SERVE(B, GET, PUT)                                                                \
     do {                                                                                           \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        uint64_t i_, end_ = r->warm + r->count, next_ = 0;                                         \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
             struct message##B *in;                                                                 \
+            if (i_ == next_)                                                                       \
+                next_ = bench_pace(r, i_);                                                         \
             GET;                                                                                   \
             fill(in->word, B, i_);                                                                 \
             PUT;                                                                                   \
@@ -67,18 +70,17 @@ CK_CC_FORCE_INLINE static int filled(const uint64_t *word, size_t bytes, uint64_
 
 #define IN_PLACE_MEASURE(B, GET, PUT)                                                              \
     do {                                                                                           \
-        uint64_t i_, end_ = r->warm + r->count, warm_ = r->warm;                                   \
-        int64_t t_ = 0;                                                                            \
+        uint64_t i_, end_ = r->warm + r->count, next_ = r->warm;                                   \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
             const struct message##B *in;                                                           \
-            if (i_ == warm_)                                                                       \
-                t_ = ipc_clock();                                                                  \
+            if (i_ == next_)                                                                       \
+                next_ = bench_window(r, i_);                                                       \
             GET;                                                                                   \
             bench_check(filled(in->word, B, i_), "payload");                                       \
             PUT;                                                                                   \
         }                                                                                          \
-        return (uint64_t)(ipc_clock() - t_);                                                       \
+        return bench_took(r);                                                                      \
     } while (0)
 
 #endif

@@ -4,6 +4,7 @@ While a plot is made each colour is a placeholder of systems.COLOURS. In the SVG
 style sheet, which has its values for light and for dark."""
 import html
 import io
+import itertools
 import math
 import re
 
@@ -17,6 +18,7 @@ from systems import COLOURS, label  # noqa: E402
 from units import size, value  # noqa: E402
 
 COLOUR = {name: at for name, (at, _, _) in COLOURS.items() if at}
+NUMBERS = itertools.count()  # of the plots of this run
 WIDTH, FONT = 360, 10  # the width of a phone, so that no plot is shown smaller than it was made
 
 plt.rcParams.update({
@@ -32,7 +34,7 @@ plt.rcParams.update({
 class Plot:
     def __init__(self, name, height, left=50, right=112, top=10, bottom=34):
         self.name, self.height, self.tips = name, height, []
-        plt.rcParams["svg.hashsalt"] = name  # so that no two plots of a page have the same names inside
+        plt.rcParams["svg.hashsalt"] = f"{name}{next(NUMBERS)}"  # so that no two plots of a page have the same names inside
         self.figure = plt.figure(figsize=(WIDTH / 72, height / 72))
         self.ax = self.figure.add_axes([left / WIDTH, bottom / height, (WIDTH - left - right) / WIDTH,
                                         (height - top - bottom) / height])

@@ -2,7 +2,7 @@
 import math
 import re
 
-from rows import WAITS, best, better, nearest, percentile, waiting
+from rows import STATES, WAITS, best, better, nearest, percentile, waiting
 from systems import is_channel, label, role
 from units import duration, listed, rate, ratio, size, times, value
 
@@ -105,7 +105,7 @@ def trip_headline(run, tiles, words):
     tiles.append((value(trip), f"there and back, {size(trip['bytes'])}"))
     limit = run.of_limit(trip)
     if limit:
-        tiles.append((times(limit), "the round trip of two bare cache lines"))
+        tiles.append((f"{100 * limit:.0f}\u00a0%", "of what the machine can do, for a round trip"))
 
 
 def tail_headline(run, tiles):
@@ -122,4 +122,6 @@ def headline(run):
     rate_headline(run, tiles, words)
     trip_headline(run, tiles, words)
     tail_headline(run, tiles)
-    return ("On this machine " + "; ".join(words) + ".") if words else "What this run measured.", tiles
+    where = next((STATES[r["state"]] for r in run.results), "")
+    return ("On this machine" + (f", {where}, " if where else " ") + "; ".join(words) + ".") if words \
+        else "What this run measured.", tiles

@@ -5,7 +5,7 @@ from markup import definitions
 from units import duration
 
 NAMES = {"cpu": "processor", "ck": "Concurrency Kit", "pinned": "pinned to cores", "timer_ns": "a look at the clock",
-         "kernel": "Linux", "date": "measured"}
+         "kernel": "Linux", "date": "measured", "one_line_ns": "a line there and back"}
 
 
 def percent(*parts):
@@ -29,7 +29,14 @@ def quiet(noise):
     return "; ".join(filter(None, (text(noise[k]) for k, text in NOISE.items() if noise.get(k) is not None)))
 
 
+def distances(lines):
+    """How long a line took there and back in each state of the cores."""
+    return "; ".join(f"cores {state}: {duration(x['median'])}, {x['looks']} looks" for state, x in lines.items())
+
+
 def fact(key, x):
+    if key == "one_line_ns":
+        return distances(x)
     if key == "noise" and isinstance(x, dict):
         return quiet(x)
     if isinstance(x, list):
@@ -48,7 +55,7 @@ def facts(machine):
 def warnings(machine):
     noise, out = machine.get("noise"), []
     if isinstance(noise, dict) and noise.get("ok") in (False, 0):
-        out.append("The machine was noisy during this run (see its description): take ratios, not figures.")
+        out.append("The machine was noisy during this run (see its description): what was interrupted is left out, but the tails of latencies and wakes are not as on a quiet machine.")
     if machine.get("quick"):
         out.append("Fewer and shorter runs (<code>--quick</code>): good for a look, not for quoting.")
     if "dirty" in machine.get("commit", ""):

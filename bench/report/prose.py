@@ -13,6 +13,9 @@ LIMITS = {
     "limit_one_line": "round trip of one line that both sides write",
     "limit_two_lines": "round trip over two lines, one for each direction: what two rings need",
     "limit_rotating_lines": "the same, another line each time, as a ring does",
+    "limit_slot": "messages through the barest slot: a copy and a flag, in the best of several places",
+    "limit_tickets": "the additions that give each of many processes a place, without anything that says it is ready",
+    "limit_sleep": "processor time of a bare sleep",
     "limit_store": "a store that nobody waits for", "limit_store_fence": "a store and a full fence",
 }
 
@@ -90,13 +93,18 @@ HOW = (
     "All cases run interleaved and in random order within each round, so that what the machine does "
     "meanwhile meets all alike. Ratios within this page hold better than the figures themselves.",
     "A figure is the median of its runs; what stands beside it in brackets, or as a band or a bar, is the "
-    "least and the most of all runs, none left out.",
+    "least and the most of all runs. A ratio is the median of the ratios within one round.",
+    "What was interrupted is left out, and its part is told: a rate is the median of windows of about 100 µs in "
+    "which no side lost its core, a round trip that of windows of 2 µs, and a latency leaves out messages that a "
+    "lost core held up.",
+    "A host may move the cores of a virtual machine, so one line's round trip is measured around each run. Runs "
+    "with cores near each other and far from each other are kept apart, and a run in which that changed is "
+    "repeated.",
     "Both sides poll, unless the row is of a mechanism that only sleeps, or says “sleep”. The kernel's "
     "mechanisms are used well: non-blocking, one write for each message, a reader that takes all there is.",
-    "The median of round trips and of wakes has no look at the clock in it; their percentiles are of further "
-    "ones, each of which was timed by itself.",
-    "Of the limit: where plain copies of that size were measured, the rate against theirs; else the cache "
-    "lines that messages and 8 bytes for each fill, against lines streamed without a queue. A round trip "
-    "against that of two bare lines. So 1 is as fast as the machine, for rates more is better, for round "
-    "trips less.",
+    "The percentiles of round trips and of wakes are of further ones, each of which was timed by itself. A look "
+    "at the clock is taken off.",
+    "Of the limit: against the best of what the machine did in the same round without any queue: plain copies, "
+    "lines, the barest slot with a flag, and for many producers and consumers the bare atomic operations. 1 is as "
+    "fast as the machine.",
 )

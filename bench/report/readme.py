@@ -6,7 +6,7 @@ import sys
 from canvas import alone
 from findings import by_bytes, line_trips, tails
 from plots import by_size, dots
-from rows import Run, best, better, percentile
+from rows import STATES, Run, best, better, percentile
 from systems import below, is_channel, label, role, scheme
 from units import duration, rate, ratio, spread, value
 
@@ -24,14 +24,14 @@ def newest(folder):
     return sorted((f for f in when if when[f] == max(when.values())), key=lambda f: (len(f.name), f.name))
 
 
-def pictures(run, folder):
-    """Writes the plots, and returns the lines that show them."""
+def pictures(run, folder, suffix):
+    """Writes the plots of one state, and returns the lines that show them."""
     svgs = {"throughput": by_size(run, "throughput", "stream", ("ours", "peer", "kernel"), "limit_copy"),
             "roundtrip": dots("roundtrip", line_trips(run), "round trips")}
     titles, lines = {"throughput": "Messages a second against their size", "roundtrip": "Round trips"}, []
     for name, picture in svgs.items():
         if picture:
-            at = folder / f"{name}.svg"
+            at = folder / f"{name}{suffix}.svg"
             at.write_text(alone(picture), encoding="utf-8")
             lines.append(f"![{titles[name]}]({at})")
     return lines
@@ -97,6 +97,12 @@ def channel_lines(run, b):
             "|---|---|---|---|---|---|", *lines]
 
 
+def line_ns(machine, state):
+    """How long a line takes there and back in this state, in brackets."""
+    seen = machine.get("one_line_ns", {}).get(state)
+    return f" (one line there and back takes {duration(seen['median'])})" if seen else ""
+
+
 def machine_line(m, file):
     return f"{m.get('cpu', 'A machine')}, {m.get('cores', '?')} cores, Linux {m.get('kernel', '?')}, " \
            f"{m.get('compiler', '?')} `{m.get('flags', '')}`; medians, and in brackets the least and most of all runs; " \
@@ -110,9 +116,13 @@ def readme(folder, file):
     if BEGIN not in text or END not in text:
         sys.exit(f"report: {file} has no lines '{BEGIN}' and '{END}'")
     run = Run(*parts)
-    lines = [BEGIN, machine_line(run.machine, parts[0]), "", *pictures(run, parts[0].parent), "", *HEAD]
-    lines += [line for line in (*size_lines(run), *tail_lines(run)) if line]
-    lines += channel_lines(run, 64)
+    lines = [BEGIN, machine_line(run.machine, parts[0])]
+    for i, state in enumerate(run.states()):
+        part = run.of(state)
+        lines += ["", f"With {STATES[state]}{line_ns(run.machine, state)}:"] if state else []
+        lines += ["", *pictures(part, parts[0].parent, f"-{state}" if i else ""), "", *HEAD]
+        lines += [line for line in (*size_lines(part), *tail_lines(part)) if line]
+        lines += channel_lines(part, 64)
     if any("†" in x for x in lines):
         lines += ["", "† between threads of one process."]
     head, tail = text.split(BEGIN)[0], text.split(END, 1)[1]

@@ -1,6 +1,7 @@
 """The rows of one run of ipc_bench, and how two of them compare. A row is a result of the JSON."""
 import json
 import math
+import statistics
 
 from systems import is_in_series, label, role, sleeps
 
@@ -26,11 +27,20 @@ def percentile(r, p):
     return (r.get("percentiles") or {}).get(p)
 
 
+def ratios(a, b):
+    """How many times better a is than b, for each round that has both; of the medians if the rounds are not told."""
+    if not a.get("rounds") or not b.get("rounds"):
+        pairs = [(a["median"], b["median"])]
+    else:
+        there = dict(zip(b["rounds"], b["values"]))
+        pairs = [(x, there[i]) for i, x in zip(a["rounds"], a["values"]) if i in there]
+    return [x / y if is_rate(a) else y / x for x, y in pairs if x and y]
+
+
 def better(a, b):
-    """How many times better a is than b, or None."""
-    if not a["median"] or not b["median"]:
-        return None
-    return a["median"] / b["median"] if is_rate(a) else b["median"] / a["median"]
+    """How many times better a is than b: the median of the rounds, or None."""
+    found = ratios(a, b)
+    return statistics.median(found) if found else None
 
 
 def best(rows):
@@ -50,18 +60,43 @@ def unmixed(at):
     return {b: r for b, r in at.items() if r["shape"] == at[max(at)]["shape"]}
 
 
+def fits_shape(limit, r):
+    """May the limit's shape be held against the row's? See results.c."""
+    if r["test"] not in ("wake", "many", "latency", "burst") or limit["shape"] == r["shape"]:
+        return True
+    return r["shape"] == limit["shape"] + "_1_held" or (r["shape"], limit["shape"]) == ("channel", "two_cores")
+
+
+STATES = {"near": "cores near each other", "far": "cores far from each other", "": ""}
+
+
 class Run:
     """One run: of one JSON, or of all parts of one that is kept. What a JSON leaves out is filled in."""
 
     def __init__(self, *files):
         self.machine, self.results = {}, []
+        self.read(files)
+
+    def states(self):
+        """The states of the cores that were seen, the one with most runs first. A glimpse of a state, with less than
+        a quarter of the rows, is not one."""
+        runs = {s: [r["runs"] for r in self.results if r["state"] == s] for s in STATES}
+        return sorted((s for s in STATES if runs[s] and 4 * len(runs[s]) >= len(self.results)), key=lambda s: -sum(runs[s]))
+
+    def of(self, state):
+        """The same run with the rows of one state only."""
+        part = Run()
+        part.machine, part.results = self.machine, [r for r in self.results if r["state"] == state]
+        return part
+
+    def read(self, files):
         for file in files:
             with open(file, encoding="utf-8") as f:
                 data = json.load(f)
             self.machine = data.get("machine", {})
             self.results += data["results"]
         for r in self.results:
-            for k, v in {**USUAL, "shape": "", "bytes": 0, "unit": unit(r)}.items():
+            for k, v in {**USUAL, "shape": "", "bytes": 0, "state": "", "unit": unit(r)}.items():
                 r.setdefault(k, v)
             r.setdefault("runs", len(r.get("values", ())))
             r.setdefault("min", min(r.get("values", [r["median"]])))
@@ -90,17 +125,26 @@ class Run:
                 at[r["bytes"]] = r
         return {name: dict(sorted(at.items())) for name, at in of.items()}
 
+    def limits(self, r):
+        """The limits of a row, each with what it is multiplied with: those of its size, else of the largest smaller
+        one; and of a stream, the lines that the message and 8 bytes fill."""
+        rows = [x for x in self.rows(r["test"], state=r["state"]) if fits_shape(x, r) and x["bytes"] <= r["bytes"]
+                and (x["system"] == "raw_futex" if r["test"] == "wake" else role(x) == "limit")]
+        of_lines = [x for x in self.rows(r["test"], system="limit_stream_lines", state=r["state"])]
+        rows = [x for x in rows if x not in of_lines]
+        largest = max((x["bytes"] for x in rows), default=0)
+        return [(x, 1) for x in rows if x["bytes"] == largest] + [(x, 64 / (r["bytes"] + 8)) for x in of_lines]
+
     def of_limit(self, r):
-        """A rate's part of the machine's limit, or how many times the limit a round trip takes; or None."""
-        if role(r) == "limit":
+        """How much of the machine's limit a row reaches: at the limit it is 1. Or None."""
+        if role(r) == "limit" or r["shape"] == "broadcast":
             return None
-        copy = self.one(r["test"], "limit_copy", bytes=r["bytes"])
-        lines = self.one(r["test"], "limit_stream_lines")
-        trip = self.one(r["test"], "limit_two_lines")
-        if copy:
-            return r["median"] / copy["median"]
-        if r["test"] == "stream" and lines and r["shape"] != "broadcast":
-            return r["median"] * (r["bytes"] + 8) / 64 / lines["median"]
-        if r["test"] == "pingpong" and trip:
-            return r["median"] / trip["median"]
-        return None
+        best_of = max if is_rate(r) else min
+        limits = [(dict(zip(x.get("rounds", [0]), x["values"] if x.get("rounds") else [x["median"]])), scale)
+                  for x, scale in self.limits(r)]
+        found = []
+        for i, x in zip(r.get("rounds", [0]), r["values"] if r.get("rounds") else [r["median"]]):
+            there = [of[i] * scale for of, scale in limits if of.get(i)]
+            if there and x:
+                found.append(x / best_of(there) if is_rate(r) else best_of(there) / x)
+        return statistics.median(found) if found else None

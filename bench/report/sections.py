@@ -25,8 +25,8 @@ def round_trips(run):
         figure("There and back, one cache line", "Both sides poll. The bar is least to most.",
                dots("trips", trips, "round trips")),
         figure("How long each of them took",
-               "What part of the round trips took less, of the fastest; one look at the clock"
-               + (f" ({duration(timer)})" if timer else "") + " is in each.",
+               "What part of the round trips took less, of the fastest; a look at the clock"
+               + (f" ({duration(timer)})" if timer else "") + " is taken off.",
                percentiles("tripparts", leaders(trips))),
         figure("Against size, beside the kernel's mechanisms", "Nanoseconds to milliseconds, there and back.",
                by_size(run, "tripsize", "pingpong", ("ours", "kernel"))),
@@ -53,11 +53,10 @@ def latency(run):
 
 
 def limit(run):
-    return ("<p>1 is what the hardware gives without any queue. For rates more is "
-            "better; for round trips less.</p>"), plots(
-        figure("Throughput, as a part of the limit", "Rate over what plain copies, or plain lines, reach.",
+    return ("<p>1 is what the hardware gives without any queue.</p>"), plots(
+        figure("Throughput, as a part of the limit", "Rate over the best that plain copies, lines or slots reach.",
                shares(run, "part", "stream")),
-        figure("Round trip, in times the limit", "Over the round trip of two bare lines, whatever the size.",
+        figure("Round trip, as a part of the limit", "The round trip of the barest slot, or of lines, over the system's.",
                shares(run, "parttrip", "pingpong"))) + limits(run)
 
 

@@ -14,6 +14,8 @@ EXTRA = {
     "cpu_ns": (">CPU/message", lambda r: duration(r["cpu_ns"])),
     "reader": (">each reader", lambda r: value(r, r["reader"])),
     "missed": (">missed", lambda r: f"{100 * r['missed']:.0f} %"),
+    "left_out": (">left out", lambda r: f"{100 * r['left_out']:.1f} %"),
+    "state": ("cores", lambda r: r["state"]),
 }
 
 
@@ -25,7 +27,7 @@ def by_shape(test):
 def columns(run, test, rows):
     """[(head, function of a row)]: the columns of a test's table, as far as its rows have something for them."""
     tails = [p for p in PERCENTILES if any(percentile(r, p) for r in rows)]
-    extra = [f for f in EXTRA if any(r.get(f) is not None for r in rows)]
+    extra = [f for f in EXTRA if any(r.get(f) not in (None, "") for r in rows)]
     pipes = {r["bytes"]: r for r in run.series(test).get("pipe", {}).values()} if test in ("stream", "pingpong") else {}
 
     def times_pipe(r):
@@ -67,8 +69,9 @@ def tables(run):
     for test in dict.fromkeys([*TESTS, *(r["test"] for r in run.results)]):
         rows = run.rows(test)
         if rows:
+            parts = [run.of(state) for state in dict.fromkeys(r["state"] for r in rows)]
             out += f"<details><summary>{TESTS.get(test, html.escape(test))} <span class=soft>({len(rows)} rows)</span>" \
-                   f"</summary>{test_table(run, test, rows)}</details>"
+                   f"</summary>{''.join(test_table(part, test, part.rows(test)) for part in parts)}</details>"
     return out
 
 

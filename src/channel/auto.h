@@ -14,7 +14,8 @@
  *            killed go 256 messages at most before that is reported.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
- *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
+ *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
+ *            smaller one. Memory as over ring:, for each client.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
@@ -62,10 +63,10 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_AUTO_TRUST_: as many at most go into the ring of a killed
- * process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
+ * killed process, and no more than went to it before.
  */
-#define IPC_CHANNEL_AUTO_TRUST_ 256
+#define IPC_CHANNEL_ASK_AFTER_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -324,7 +325,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = own->published = 0;
     own->trust = 0;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
     own->socket.came_at = ipc_clock();
@@ -376,8 +377,9 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
         ch->address = name;
     }
     /* The same maximum as over a ring, also where it stays a socket. */
-    ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    ch->max = ch->how.max;
+    ch->max = ipc_channel_ring_max_(ch);
+    if (ch->how.clients != 0)
+        ch->how.max = ch->max; /* of each of them */
     own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
     if (rc == 0 && ch->how.publish != 0)
@@ -445,7 +447,7 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
-        own->trust = own->trust < IPC_CHANNEL_AUTO_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_AUTO_TRUST_;
+        own->trust = own->trust < IPC_CHANNEL_ASK_AFTER_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_ASK_AFTER_;
     }
     if (rc != -EPIPE && rc != -EOWNERDEAD)
         return rc;

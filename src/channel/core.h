@@ -37,7 +37,8 @@
 
 /* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
-    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
+    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has,
+                           64 KiB of a ring for many */
     unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
     unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it. With
                            publish: how many subscribers, 1 to 65535; 0: 64 */
@@ -142,10 +143,10 @@ struct ipc_channel {
  *                   is dead: -EOWNERDEAD, seen = 0, and stays 0     kernel each 8 ms, as recv
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
- *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    the same
+ *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
- * whether the peer is gone: see IPC_CHANNEL_AUTO_TRUST_.
+ * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -158,6 +159,7 @@ struct ipc_channel {
 struct ipc_channel_facts {
     const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
+    size_t memory;         /* bytes of shared memory that this channel's rings have; else 0 */
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
     size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */

@@ -137,13 +137,17 @@ IPC_INLINE int ipc_channel_check_greeting_(struct ipc_channel *ch, const unsigne
  * as ipc_channel_check_greeting_. */
 IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadline)
 {
-    int is_packet = ch->kind->type == SOCK_SEQPACKET, rc;
+    int is_packet = ch->kind->type == SOCK_SEQPACKET, was_reset = 0, rc;
     struct ipc_channel_bytes_ *rx = &ch->rx;
     ssize_t n;
 
     while (rx->end < IPC_CHANNEL_GREETING_) {
         n = recv(ch->in, rx->data + rx->end, IPC_CHANNEL_GREETING_ - rx->end,
                  is_packet ? MSG_DONTWAIT | MSG_TRUNC : MSG_DONTWAIT);
+        /* Of a client that closed before it had read our greeting, the kernel tells the reset before
+         * it hands out the packets. */
+        if (n < 0 && errno == ECONNRESET && is_packet && !was_reset++)
+            continue;
         if (n == 0 || (n < 0 && ipc_channel_is_end_(errno)))
             return rx->end == 0 ? -EPIPE : -EOWNERDEAD;
         if (n < 0 && errno != EAGAIN)

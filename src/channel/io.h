@@ -198,8 +198,10 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->pid = ch->peer.pid;
     info->uid = ch->peer.uid;
     info->gid = ch->peer.gid;
-    if (ch->ring != NULL)
+    if (ch->ring != NULL) {
         info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
+        info->memory = ch->ring->seg.size;
+    }
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
     if (ch->server != NULL)

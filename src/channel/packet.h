@@ -211,7 +211,7 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
-    int rc;
+    int was_reset = 0, rc;
 
     for (;;) {
         if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
@@ -226,6 +226,10 @@ IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_c
                 return rc;
             continue;
         }
+        /* Of a peer that closed before it had read all of ours, the kernel tells the reset before it
+         * hands out what that peer had sent. */
+        if (rc == -ECONNRESET && p->sequence && !was_reset++)
+            continue;
         if (rc == -ECONNRESET || rc == -ECONNREFUSED || (p->sequence && got == 0))
             return ipc_channel_lose_peer_(ch, -EPIPE);
         if (rc != 0)

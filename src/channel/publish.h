@@ -227,19 +227,37 @@ IPC_INLINE int ipc_channel_try_subscribed_(void *handle, void *argument)
     return t->rc != -EAGAIN;
 }
 
+/* The publisher is gone, and the next one is there already: takes what is left, or reports it. How it
+ * ended is not known any more. */
+IPC_INLINE void ipc_channel_try_rest_of_news_(struct ipc_channel_try_ *t)
+{
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    ck_pr_fence_load(); /* as in ipc_channel_try_rest_ */
+    if (ipc_channel_try_subscribed_(t, NULL))
+        return;
+    t->rc = -EPIPE;
+    r->writer = 0;
+}
+
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_record_broadcast_consumer *c = &r->subscriber;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    uint64_t holder;
 
     if (!ipc_channel_try_subscribed_(&t, NULL)) {
         /* What was taken is published by now, and the publisher may wait for that room. */
         c->r.post_due = 0;
         (void)ipc_notify_post(&r->space);
-        ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
-                               ipc_channel_try_subscribed_);
+        holder = ck_pr_load_64(&c->ring->c.s.end[0]);
+        if (holder != 0 && ipc_channel_has_left_(ch, r->writer, holder))
+            ipc_channel_try_rest_of_news_(&t);
+        else
+            ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
+                                   ipc_channel_try_subscribed_);
     }
     if (c->r.post_due) {
         c->r.post_due = 0;

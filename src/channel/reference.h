@@ -188,7 +188,9 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 
 /*
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
- * reading, but for writing on a channel that only sends. It changes when the other side does: ask
+ * reading, but for writing on a channel that only sends; over unix:, unix-seq: and tcp: that has to
+ * poll for reading as long as send with IPC_NOW waits for the listener's greeting, that is, before the
+ * first message was accepted. It changes when the other side does: ask
  * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
  * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
  * tells of new clients, messages and losses, and of clients that read again.

@@ -20,7 +20,10 @@
  *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
+ *   Limits   Messages of 1 MiB unless asked for; 64 KiB over a ring for several senders, receivers,
+ *            clients or subscribers. 4 MiB of memory for each direction that the listener uses, or
+ *            256 KiB. If its next listener uses other directions, it begins with empty rings. No
+ *            descriptor to poll for room.
  *
  * A listener may also publish what it sends to several receivers: see publish.h.
  *
@@ -115,7 +118,7 @@ IPC_INLINE int ipc_channel_published_send_(struct ipc_channel *ch, const void *m
 IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                int64_t deadline);
 
-#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message of a ring for many */
 
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. So a send looks at
@@ -158,6 +161,17 @@ IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
     return n != 0 ? n : 1;
 }
 
+/* Bytes of the largest message that a ring is made for. One for many, which has room for each of them,
+ * is made for less, unless it is asked for. */
+IPC_INLINE size_t ipc_channel_ring_max_(const struct ipc_channel *ch)
+{
+    if (ch->how.max != 0)
+        return ch->how.max;
+    return ch->how.senders > 1 || ch->how.receivers > 1 || (ch->how.clients | ch->how.publish) != 0
+               ? IPC_CHANNEL_RING_
+               : IPC_CHANNEL_MAX_;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
@@ -169,11 +183,14 @@ IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
     return ipc_record_footprint(ipc_channel_lane_(ch->max), ipc_channel_lanes_(ch));
 }
 
-/* Bytes of a segment for both directions. */
+/* Bytes of a segment for the directions that the listener uses. */
 IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
     if (ch->how.clients != 0)
         return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
+    /* Of another size for each direction: what a listener of the other one has left does not fit. */
+    if ((ch->role & IPC_BOTH) != IPC_BOTH)
+        return ipc_channel_ring_bytes_(ch) + ((ch->role & IPC_SEND) != 0 ? 3u : 2u) * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
@@ -314,6 +331,9 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
+    /* A ring made for the default has room for more, which the other mechanisms have not. */
+    if (ch->how.max == 0 && ch->max == ipc_channel_lane_(IPC_CHANNEL_MAX_) / 2 - 8)
+        ch->max = IPC_CHANNEL_MAX_;
     if (rc == 0)
         ipc_channel_begin_talk_(ch, listener);
     if (rc != 0) { /* the next try must not find our ends taken */
@@ -393,12 +413,11 @@ IPC_INLINE int ipc_channel_has_left_(const struct ipc_channel *ch, uint64_t seen
            (holder == 0 || (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0);
 }
 
-/* Was the process killed? -EOWNERDEAD; or -EPIPE, also where nothing proves that. */
-IPC_INLINE int ipc_channel_how_gone_(const struct ipc_notify *n, uint64_t id)
+/* Is the process that holds the other end proven dead? It would have left the end, otherwise. */
+IPC_INLINE int ipc_channel_is_killed_(const struct ipc_notify *n, uint64_t id)
 {
-    return n->peer.alive != NULL && id != ~UINT64_C(0) && n->peer.alive(n->peer.arg, id) == 0
-               ? -EOWNERDEAD
-               : -EPIPE;
+    return id != 0 && id != n->reported && id != ~UINT64_C(0) && n->peer.alive != NULL &&
+           n->peer.alive(n->peer.arg, id) == 0;
 }
 
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
@@ -533,12 +552,11 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
     int rc = 0;
 
     if (ipc_channel_has_left_(ch, r->reader, reader)) {
-        rc = reader == 0 ? -EPIPE : ipc_channel_how_gone_(n, r->reader);
+        rc = -EPIPE; /* how it ended is not known any more where another one is there */
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
-        if (reader != 0 && reader != n->reported)
-            rc = ipc_channel_how_gone_(n, reader) == -EOWNERDEAD ? -EOWNERDEAD : 0;
+        rc = ipc_channel_is_killed_(n, reader) ? -EOWNERDEAD : 0;
         n->reported = rc != 0 ? reader : n->reported;
     }
     r->reader = rc == 0 && reader != n->reported ? reader : 0;
@@ -596,7 +614,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder, seen = r->writer;
+    uint64_t nobody = 0, *holder, seen = r->writer, now;
 
     if (r->subscriber.ring != NULL || r->subscriber.r.error != 0)
         return ipc_channel_published_recv_(ch, to, size, deadline);
@@ -608,7 +626,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
-        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, ck_pr_load_64(holder)))
+        now = ck_pr_load_64(holder);
+        if (r->one_sender && ipc_channel_has_left_(ch, r->writer, now) && (r->talks || now != 0))
             ipc_channel_try_rest_(&t);
         else
             ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,

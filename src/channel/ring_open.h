@@ -89,7 +89,7 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     if (ch->how.publish != 0)
         how.members = ipc_channel_subscribers_(ch) + 1;
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    ch->max = ipc_channel_ring_max_(ch);
     if (!listener)
         how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)

@@ -6,6 +6,22 @@
  *     "to"        a ring of records with the lanes; it is made last, and a client finds by it that
  *                 "answers" is there, so that it talks to a server
  *
+ * What it promises, with up to 64 clients at a time:
+ *
+ *   - A client that floods, is idle, stopped, or does not read costs the others its turns, of 4 KiB.
+ *     Its ring of answers fills, and then a send to it waits, or says -ETIMEDOUT.
+ *   - The end of each client is reported once, by its number, after all that it sent: -EPIPE, or
+ *     -EOWNERDEAD within 10 ms where it was killed. Its place is free as soon as it has gone, and the
+ *     next client there has another number.
+ *   - An answer goes to the client of that number, or is refused with -EPIPE. No other client reads
+ *     it, wherever either was stopped or killed.
+ *   - The successor of a server that has ended gets what its clients have sent, some of it for the
+ *     second time if the server was killed: 4 KiB of each at most. Each client is told of the loss
+ *     once, and goes on with the successor, by a new number; answers to it that it had not read
+ *     may be lost.
+ *   - All share one segment. A client that writes where it likes can make calls of all say -EBADMSG,
+ *     but causes no memory error and no missed deadline. A server of auto: has memory for each client.
+ *
  * A client takes a lane, the one that suits best (record.h), then the receiving end of the ring of
  * answers of the same number; it leaves them in the opposite order. So whoever has the lane finds
  * that end free, or its holder dead, wherever others were stopped or killed. It reads nothing before

@@ -127,7 +127,7 @@ IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
     for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
         if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
             return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
-    return ck_pr_load_64(&r->in.ring->end[0]) == 0 ? -EPIPE : ipc_channel_how_gone_(&r->data, id);
+    return -EPIPE;
 }
 
 /* recv has reported the loss of a client to the listener. What is sent from now on is for the next

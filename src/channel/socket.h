@@ -7,8 +7,8 @@
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by ipc_channel_accept, or serves many with
- * options.clients: see server.h. The other side waits for a listener. Both directions.
+ * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by
+ * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).

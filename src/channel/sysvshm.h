@@ -19,8 +19,8 @@
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
- *            semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
+ *            Segment and semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -352,7 +352,7 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
     const char *why;
     key_t key;
 
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    ch->max = ipc_channel_ring_max_(ch);
     rc = ipc_channel_ring_new_(ch);
     if (rc == 0)
         rc = ipc_channel_read_key_(ch, &key);
@@ -428,6 +428,15 @@ IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_
     return rc;
 }
 
+/* The kernel gives memory for what was touched: one of the rings, or both. */
+IPC_INLINE void ipc_channel_shm_describe_(const struct ipc_channel *ch,
+                                          struct ipc_channel_facts *info)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+
+    info->memory = own->half * ((ch->role & IPC_BOTH) == IPC_BOTH ? 2 : 1) + IPC_CHANNEL_SHM_HEAD_;
+}
+
 /* Leaves the rings before the place: until then the other side must not think us dead. */
 IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
@@ -481,7 +490,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* prepare */
     NULL, /* accept */
     NULL, /* descriptor */
-    NULL, /* describe */
+    ipc_channel_shm_describe_,
     NULL, /* is_ready */
     NULL, /* serve */
 };
