@@ -50,7 +50,7 @@ PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-l
     $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb iceoryx,-lstdc++)
 
 EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder audio_player \
-	crew calls ticker loop
+	crew calls ticker loop gather
 
 # What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
 # made of its first comment and its usage. ipc_top needs jansson and ncurses.
