@@ -59,6 +59,7 @@ int main(int argc, char **argv)
     rc = rc != 0 ? rc : lines_consumer_create(&in, &seg, "lines", LANE, SENDERS);
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(&seg));
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     lines_watch_producers(&in); /* or it would not be told of their ends, as there may be more */
     for (left = atoi(argv[2]); left > 0;) {
         n = lines_recv(&in, line, sizeof line, IPC_FOREVER);
