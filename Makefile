@@ -3,6 +3,7 @@
 #   make deps bench   install what is missing, measure this machine for a minute
 #   make bench-full   measure everything: three quarters of an hour
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
+#   make deps-examples  install what examples/audio needs: JACK, libsndfile (Debian)
 #   make deps-report  install what the report needs: matplotlib
 #   make report       build/report.html: what make bench measured as one page to read and to send
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
@@ -52,13 +53,17 @@ PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-l
 EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder audio_player \
 	crew calls ticker loop gather
 
+# examples/audio, where JACK and libsndfile are there: make deps-examples.
+AUDIO := $(if $(shell pkg-config --libs jack sndfile 2>/dev/null),jack_record jack_play file_writer file_reader jack_ringbuffer)
+
 # What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
 # made of its first comment and its usage. ipc_top needs jansson and ncurses.
 TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
 TOOLS = ipc_cat ipc_rm $(TOP)
 
-all: build/ipc_bench $(EXAMPLES:%=build/%) $(TOOLS:%=build/%)
+all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(TOOLS:%=build/%)
 	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
+	$(if $(AUDIO),,@echo 'note: no examples/audio, as JACK or libsndfile is not here: make deps-examples')
 
 build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
@@ -74,6 +79,9 @@ deps-peers:
 
 deps-cpus:
 	@sh .ci/deps-cpus
+
+deps-examples:
+	@sh .ci/deps-examples
 
 deps-report:
 	@sh .ci/deps-report
@@ -99,6 +107,10 @@ build/bench/%.o: bench/%.cc $(BENCH_H) $(HEADERS)
 
 $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
+
+# Linked with -z now: the first call of a function by a callback does not search for it.
+$(AUDIO:%=build/%): build/%: examples/audio/%.c $(wildcard examples/audio/*.h) $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -Wl,-z,now $$(pkg-config --cflags --libs jack sndfile) -lpthread -lrt
 
 # The new header takes the place of the old one only when it is whole, and another.
 headers:
@@ -148,7 +160,7 @@ CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
 check-cpus: | build
 	@CPUS='$(CPUS)' $(TESTS) cpus
 
-soak: | build
+soak: $(AUDIO:%=build/%) | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
 	IPC_NOTIFY_WAITS=10000000 build/test_notify thorough
 	IPC_NOTIFY_WAITS=10000000 build/test_notify no_wake_is_missed
@@ -166,6 +178,7 @@ soak: | build
 	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
+	sh tests/audio build 60
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
@@ -240,4 +253,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-peers deps-report deps-cpus headers bench bench-full report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean
+.PHONY: always all deps deps-examples deps-peers deps-report deps-cpus headers bench bench-full report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean
