@@ -50,7 +50,8 @@ PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-l
     $(call lib,iceoryx,-liceoryx_posh -liceoryx_hoofs -liceoryx_platform) \
     $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb iceoryx,-lstdc++)
 
-EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder audio_player
+EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder audio_player \
+	crew calls ticker loop gather
 
 # examples/audio, where JACK and libsndfile are there: make deps-examples.
 AUDIO := $(if $(shell pkg-config --libs jack sndfile 2>/dev/null),jack_record jack_play file_writer file_reader jack_ringbuffer)

@@ -9350,7 +9350,8 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         size_t footprint = NAME##_footprint(capacity HOW(, how));                                  \
         int rc;                                                                                    \
         HOW(if (!ipc_##K##_is_valid_how_(how | (ENDS))) return ipc_shm_refuse(                     \
-                seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);)                    \
+                seg, -EINVAL, "ring '%s' cannot be made with how = %u: of records it is the number of "\
+                "producers, 1 to 64; of others IPC_MPMC_* or IPC_BROADCAST_*", name, how);)        \
         if (footprint == 0)                                                                        \
             return ipc_shm_refuse(seg, -EINVAL,                                                    \
                                   "ring '%s': capacity %llu is not a power of two, or out of range", name,\

@@ -410,6 +410,8 @@ static void impossible_sizes_are_refused(void **state)
         MUST(ipc_shm_why(&seg)[0] != '\0');
         MUST(names_there() == 0);
     }
+    if (sizeof(size_t) == 8) /* mmap has no room for this size, so it is never allocated */
+        REFUSED(ipc_shm_create(&seg, NULL, (size_t)1 << 52), -ENOSPC, &seg, "free");
 }
 
 static void taken_name_is_refused_while_its_creator_lives(void **state)
@@ -851,6 +853,9 @@ static void fills_a_small_dev_shm(struct child *up, void *arg)
     DONE(ipc_shm_create(&seg, name, 100 << 10), &seg);
     put(&seg, "word", "fits");
     ipc_shm_close(&seg);
+    /* What can never fit is refused before a part of it is allocated. */
+    MUST(mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=5m") == 0);
+    REFUSED(ipc_shm_create(&seg, name, 8 << 20), -ENOSPC, &seg, "5242880 free");
 }
 
 static void full_dev_shm_is_an_error_and_no_signal(void **state)

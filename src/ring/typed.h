@@ -276,7 +276,8 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
     int rc;
 
     HOW(if (!ipc_K_is_valid_how_(how | (ENDS))) return ipc_shm_refuse(
-            seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);)
+            seg, -EINVAL, "ring '%s' cannot be made with how = %u: of records it is the number of "
+            "producers, 1 to 64; of others IPC_MPMC_* or IPC_BROADCAST_*", name, how);)
     if (footprint == 0)
         return ipc_shm_refuse(seg, -EINVAL,
                               "ring '%s': capacity %llu is not a power of two, or out of range", name,

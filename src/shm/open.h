@@ -108,6 +108,26 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
     return rc;
 }
 
+/* Refuses a size that cannot fit before any of it is allocated: where the file system may take as
+ * much memory as the machine has, to try would have the kernel kill processes until it fits. */
+IPC_INLINE int ipc_shm_check_room_(struct ipc_shm *seg, const char *where, size_t size)
+{
+    struct statvfs fs;
+    struct sysinfo ram;
+    uint64_t room;
+
+    if (fstatvfs(seg->fd, &fs) != 0)
+        return 0;
+    room = (uint64_t)fs.f_bfree * fs.f_frsize;
+    if (fs.f_blocks == 0) /* a memfd, or a file system without a limit */
+        room = sysinfo(&ram) == 0 ? ((uint64_t)ram.totalram + ram.totalswap) * ram.mem_unit
+                                  : UINT64_MAX;
+    if (size <= room)
+        return 0;
+    return ipc_shm_refuse(seg, -ENOSPC, "no space for %zu bytes in %.128s (%llu free): %s", size,
+                          where, (unsigned long long)room, strerror(ENOSPC));
+}
+
 /* Seals the memory, which is mapped already. */
 IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
 {
@@ -166,7 +186,8 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
                               (unsigned long long)limit.rlim_cur);
     if (ftruncate(seg->fd, (off_t)size) != 0) /* it fails, too, where off_t has no room for size */
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: too large", size);
-    rc = ipc_shm_map_(seg, NULL);
+    rc = ipc_shm_check_room_(seg, where, size);
+    rc = rc != 0 ? rc : ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
     if (seg->huge_rc ==
@@ -305,11 +326,13 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
     if (!S_ISREG(st->st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
     if (st->st_uid != owner)
-        return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: that user, or "
-                              "root, can ipc_shm_unlink it; or take another name",
+        return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: set "
+                              "options.owner, if you trust that user; or take another name; "
+                              "that user, or root, can ipc_shm_unlink it",
                               (long)st->st_uid, (long)owner);
     if ((st->st_mode & 0777 & ~how->mode) != 0)
-        return ipc_shm_refuse(seg, -EACCES, "segment has mode %03o, at most %03o was asked for",
+        return ipc_shm_refuse(seg, -EACCES, "segment has mode %03o, at most %03o was asked for: "
+                              "set options.mode, if others may use it",
                               (unsigned)st->st_mode & 0777, (unsigned)how->mode);
     return 0;
 }
