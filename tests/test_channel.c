@@ -2886,8 +2886,8 @@ static void removed_semaphores_end_each_wait(void **state)
 
 static void unlink_removes_only_its_own_key(void **state)
 {
-    /* Segments of other programs; the last has the size of two rings, but other content. */
-    size_t sizes[] = {100, 4096, 1 << 20, 0};
+    /* Segments of other programs; the last but one has the size of two rings, but other content. */
+    size_t sizes[] = {100, 4096, 1 << 20, 0, 0};
     size_t i, ours = ipc_channel_shm_size_(ipc_channel_lane_(IPC_CHANNEL_RING_));
     struct ipc_channel_options how;
     key_t key;
@@ -2895,6 +2895,7 @@ static void unlink_removes_only_its_own_key(void **state)
 
     (void)state;
     sizes[3] = ours;
+    sizes[4] = ours + 4096;
     choose(row_of("sysvshm"));
     key = (key_t)number_of(name);
     IS(ipc_channel_unlink(uri), -ENOENT);
