@@ -362,7 +362,9 @@ IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
 
 /* Detaches from an end: frees it, and counts in `left` that one has gone. The process at the other
  * end may have had no look between this one's attach and now, as it always found messages or room:
- * then the count tells it. */
+ * then the count tells it. `left` only grows, by one for each detach, and only the process that
+ * detaches adds to it; what a hostile writer stores there is a loss told for nothing, or not at all.
+ */
 IPC_INLINE void ipc_ring_detach_end_(uint64_t *end, uint64_t id)
 {
     /* Before the end is free, so that whoever finds it free finds the count as well. */
