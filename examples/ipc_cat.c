@@ -204,23 +204,28 @@ static void send_all(void)
 /* Opens a segment whose sender lives; removes what a dead one left. */
 static void meet_sender(struct chunks_consumer *in)
 {
+    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     int rc;
 
     for (;;) {
         rc = ipc_shm_open(&seg, name, IPC_NOW);
         if (rc == 0) {
-            /* The sender makes its ring at once, unless it dies before that. */
+            /* The sender makes its ring and attaches to it at once, unless it dies before that. */
             seg.deadline = ipc_in_ms(1000);
             rc = chunks_consumer_open(in, &seg, "chunks");
-            if (rc == 0 && ipc_shm_alive(&seg, chunks_consumer_peer(in)))
-                return;
-            if (rc == 0 || rc == -ETIMEDOUT)
-                (void)ipc_shm_unlink(name);
             if (rc == -EBUSY)
                 errx(1, "another receiver reads '%s'", name);
+            while (rc == 0 && chunks_consumer_peer(in) == 0 && ipc_clock() < seg.deadline)
+                nap();
+            if (rc == 0 && ipc_shm_alive(&seg, chunks_consumer_peer(in)))
+                return;
+            if (rc == 0)
+                chunks_consumer_detach(in);
             ipc_shm_close(&seg);
+            if (rc == 0 || rc == -ETIMEDOUT) /* not what a sender has that is only slow */
+                rc = ipc_shm_unlink_dead(&seg, name, &how);
         }
-        if (rc != 0 && rc != -ENOENT && rc != -ETIMEDOUT)
+        if (rc != 0 && rc != -ENOENT && rc != -ETIMEDOUT && rc != -EBUSY)
             errx(1, "%s", ipc_shm_why(&seg));
         nap();
     }

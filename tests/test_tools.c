@@ -190,6 +190,60 @@ static void cat_says_what_it_does(void **state)
     IS(names(0), 0);
 }
 
+struct chunk { /* as of ipc_cat */
+    uint64_t bytes;
+    unsigned char data[65520];
+};
+IPC_SPSC(chunks, struct chunk)
+
+/* A sender that has made its ring, and is slow to attach to it. */
+static void sends_late(struct child *up, void *arg)
+{
+    int64_t until = ipc_in_ms(LONG_MS);
+    struct ipc_ring_hold hold;
+    struct chunks_producer out;
+    struct chunk *c;
+    struct ipc_shm seg;
+    uint64_t from;
+    struct ipc_shm_object ring;
+    int i;
+
+    (void)arg;
+    must_do(ipc_shm_create(&seg, name, 65 * sizeof *c + 4096), &seg);
+    must_do(chunks_create(&seg, "chunks", 64), &seg);
+    must_do(ipc_shm_find(&seg, "chunks", IPC_SPSC_TYPE, &ring), &seg);
+    do {
+        from = 0;
+        MUST(a_moment(until) && is_there(name));
+    } while (ipc_ring_holders(ring.mem, ring.size, &from, &hold, 1) == 0);
+    must_do(chunks_producer_open(&out, &seg, "chunks"), &seg);
+    for (i = 3; i >= 0; i -= 3) { /* the file, and its end */
+        c = chunks_claim(&out);
+        MUST(c != NULL);
+        (void)memcpy(c->data, "hi\n", 3);
+        c->bytes = (uint64_t)i;
+        (void)chunks_commit(&out);
+        (void)chunks_producer_post(&out);
+    }
+    tell(up, 0);
+    wait_for_death();
+}
+
+static void cat_waits_for_a_slow_sender(void **state)
+{
+    char *receives[] = {(char *)"ipc_cat", (char *)"-v", (char *)"-r", name, NULL};
+    struct child c = spawn(sends_late, NULL);
+    struct terminal to = start("ipc_cat", receives);
+
+    (void)state;
+    (void)hear(&c);
+    read_until(&to, "hi\r\n");
+    read_until(&to, ", done");
+    free(read_to_end(&to, 0));
+    kill_child(&c);
+    IS(names(1), 1);
+}
+
 /* ------------------------------------------------------------------ all tests */
 
 int main(int argc, char **argv)
@@ -200,6 +254,7 @@ int main(int argc, char **argv)
         TEST(a_system_v_segment_is_removed_when_all_are_gone),
         TEST(all_that_the_killed_have_left_is_removed),
         TEST(cat_says_what_it_does),
+        TEST(cat_waits_for_a_slow_sender),
     };
 
     if (argc < 2)
