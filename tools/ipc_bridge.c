@@ -32,6 +32,11 @@
  * listens may give several, or none for any). Without keys whoever reaches the port reads and
  * writes the rings. A wrong key is refused, and the bridge that has it ends.
  *
+ * What it costs: a message of 64 bytes each millisecond over the loopback of a virtual machine with
+ * two processors, from the one program to the other: half of them within 216 microseconds, 99 of 100
+ * within 349; through two sockets of bare libzmq within 146 and 266. In a row 6.6 million a second,
+ * as many go in a frame; one by one by bare libzmq 4.0 million.
+ *
  * Exit status: 0 ended by SIGINT or SIGTERM; 1 an error here, or a key that is refused; 2 wrong
  * usage.
  */

@@ -80,7 +80,10 @@ static int open_state(struct object *o)
             return -1;
         }
     }
-    if (rc != 0)
+    if (rc == 0) {
+        o->state->is_up = 0;
+        o->state->holder = ipc_shm_peer(&o->seg)->id;
+    } else
         complain(o, "%s%s", ipc_shm_why(&o->seg),
                  rc == -ENOSPC ? ": the bridge needs an object of its own there" : "");
     return rc == 0 ? 0 : -1;

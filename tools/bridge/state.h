@@ -30,6 +30,7 @@ struct bridge_mark {
 struct bridge_state {
     uint64_t magic;
     uint32_t is_out, is_up; /* the direction; the bridges have agreed about this ring */
+    uint64_t holder;        /* the id of the bridge, in the segment */
     uint64_t epoch;         /* out: the name of this ring's life, by chance. Never 0 */
     /* Counted from the first bridge on, over restarts. */
     uint64_t carried; /* messages: out: that the other side has; in: that were pushed */
