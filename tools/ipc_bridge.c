@@ -6,22 +6,26 @@
  *
  * The programs at both ends know nothing of it: a bridge is the consumer of a ring here, and the
  * producer of a ring of that name there, which it makes where no program has made it. It carries
- * SPSC rings, records of one producer, and broadcasts of both, lossless and lossy; the kind, the
- * size of messages and the version of their type are taken from the ring. Both machines have the
- * same byte order. One bridge at each end carries any number of rings, in both directions. -o is
+ * rings of slots and of records, with one or many at an end, and broadcasts of both, lossless and
+ * lossy, but no streams and no calls; the kind, the size of messages and the version of their type
+ * are taken from the ring. Both machines have the same byte order. One bridge at each end carries any number of rings, in both directions. -o is
  * the end that is read, and -i the one that is written; who listens does not matter.
  *
  * Order is kept, and no message comes twice. What is lossless is not lost: a message is released
  * here when it is in the ring there. While the link is down the ring fills up, and its producer
  * waits. Each of both bridges, and each program, may be killed and started again at any time. Of
- * this the exceptions: a lossless broadcast does not wait for a bridge that is dead; and what was
- * in the other machine's memory is lost with that machine. A lossy broadcast does not wait for the
+ * this the exceptions: a lossless broadcast does not wait for a bridge that is dead; what was in the
+ * other machine's memory is lost with that machine; and a bridge of a ring with many at an end that
+ * is killed may double the one message that it had in its hand, or lose it where the ring loses what
+ * a killed consumer held. A lossy broadcast does not wait for the
  * link. What it has overwritten meanwhile is counted exactly, and told to the readers there as a lap
  * is: what they got and what NAME_missed says are together all that were sent. Behind such a loss a
  * reader may miss further messages, at most as many again and half a capacity, which that count
  * includes; and in a lossy broadcast of records those that it had not read yet.
  *
- * The ring that a bridge writes is its own: another producer there would be taken for the bridge.
+ * Of a ring with many consumers the bridge is one: it takes up to a capacity ahead, into a ring of
+ * its own in a segment named SEGMENT.NAME.bridge. A ring with one producer that a bridge writes is
+ * its own: another producer there would be taken for the bridge.
  * Both ends keep a small object beside the ring, NAME.bridge-out and NAME.bridge-in, whose figures
  * ipc_top shows. A segment that is full has no room for it, and is refused. A segment that is
  * removed and made again is a new one. Segments that the bridge makes have the bytes of -m, or what

@@ -29,14 +29,28 @@ struct source {
         struct ipc_record_consumer record;
     } ahead;
     uint64_t number; /* of the next message, where the ring does not count */
+    /* Of a ring with many at an end. What it takes from there goes through a ring of the bridge's
+     * own, the stage, of which the handles above are. */
+    union {
+        struct ipc_mpmc_consumer mpmc;
+        struct ipc_record_consumer lanes;
+    } feed;
+    union {
+        struct ipc_spsc_producer spsc;
+        struct ipc_record_producer record;
+    } stage;
 };
 
 /* The end of a ring that is written. */
-union sink {
-    struct ipc_spsc_producer spsc;
-    struct ipc_broadcast_producer broadcast;
-    struct ipc_record_producer record;
-    struct ipc_record_broadcast_producer tape;
+struct sink {
+    union {
+        struct ipc_spsc_producer spsc;
+        struct ipc_broadcast_producer broadcast;
+        struct ipc_record_producer record;
+        struct ipc_record_broadcast_producer tape;
+        struct ipc_mpmc_producer mpmc;
+    } end;
+    uint64_t count; /* of messages pushed, where others push, too */
 };
 
 /* What a ring is, as its other end is to make it. */
@@ -47,9 +61,8 @@ struct geometry {
 
 /* How each kind of ring is read and written. */
 struct kind {
-    const char *says;
     uint32_t type;
-    int lossy;
+    int variant;
     int (*attach_source)(struct source *s, void *mem, size_t size, size_t bytes, struct ipc_peer *me);
     void (*detach_source)(struct source *s);
     /* The oldest message that can be read. */
@@ -65,15 +78,21 @@ struct kind {
 
     size_t (*footprint)(const struct geometry *g);
     int (*init)(void *mem, size_t size, const struct geometry *g);
-    int (*attach_sink)(union sink *s, void *mem, size_t size, size_t bytes, struct ipc_peer *me);
-    void (*detach_sink)(union sink *s);
-    uint64_t (*tail)(const union sink *s);
+    int (*attach_sink)(struct sink *s, void *mem, size_t size, size_t bytes, struct ipc_peer *me);
+    void (*detach_sink)(struct sink *s);
+    uint64_t (*tail)(const struct sink *s);
     /* How many messages were pushed from a position on. A negative errno: it cannot be. */
-    int64_t (*count)(union sink *s, uint64_t from);
+    int64_t (*count)(struct sink *s, uint64_t from);
     /* How far a push of n bytes moves the tail at most. */
     uint64_t (*span)(uint64_t n);
-    int (*push)(union sink *s, const void *message, size_t n);
-    void (*skip)(union sink *s, uint64_t n); /* lossy: tells the readers that they missed n */
+    int (*push)(struct sink *s, const void *message, size_t n);
+    void (*skip)(struct sink *s, uint64_t n); /* lossy: tells the readers that they missed n */
+    /* Of a ring with many at an end; else NULL. The stage is such a ring, and feed moves what it has
+     * room for: whether it moved something. */
+    uint32_t stage;
+    int (*attach_feed)(struct source *s, void *mem, size_t size, size_t bytes, struct ipc_peer *me);
+    void (*detach_feed)(struct source *s);
+    int (*feed)(struct source *s);
 };
 
 /* The kind of such a ring, or NULL: it is not carried; *why says so. */
@@ -148,10 +167,11 @@ struct object {
     /* THERE: the ring is attached; ASKED: out: HELLO was sent; AGREED: messages may go. */
     enum step step;
     struct ipc_shm seg;
-    int is_open; /* seg */
+    struct ipc_shm own; /* where the stage is */
+    int is_open, has_stage; /* seg, own */
     struct ipc_shm_object ring;
     struct geometry is;
-    const struct kind *kind;
+    const struct kind *kind, *from; /* from: the ring that is read ahead: the stage, or the same */
     struct ipc_notify ours, theirs; /* the bell that we sleep on, the one that we post */
     struct bridge_state *state;
     uint64_t session;
@@ -165,7 +185,7 @@ struct object {
     unsigned char *frame; /* the next one, of which `frame_n` bytes are to be sent; 0: none */
     size_t frame_n, frame_size;
     /* in */
-    union sink sink;
+    struct sink sink;
     uint64_t epoch;
     struct place place; /* of the next message, in the ring that is read */
     uint64_t marked;    /* the tail at the last mark */

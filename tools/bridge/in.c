@@ -75,7 +75,7 @@ static int64_t resume(struct object *o, uint64_t epoch, struct place oldest)
     o->epoch = epoch;
     if (m->epoch != epoch) { /* another ring, or the first one */
         o->place = oldest;
-        make_mark(o, 0);
+        make_mark(o, 0); /* of many at an end the count goes on */
         o->is_placed = 1;
         return 0;
     }
@@ -223,19 +223,23 @@ static int push_all(struct object *o, const unsigned char *bytes, size_t n, size
     return 0;
 }
 
-/* Before the first message of a frame: the place is known from now on, and what was lost. */
-static void begin_frame(struct object *o, const struct frame *f)
+/* Before the first message of a frame: the place is known from now on, and what was lost. 0, or
+ * -EPROTO: it goes back. */
+static int begin_frame(struct object *o, const struct frame *f)
 {
     uint64_t gap = f->at.number - o->place.number;
 
+    if ((int64_t)gap < 0)
+        return -EPROTO;
     if (o->is_placed && gap == 0)
-        return;
+        return 0;
     o->is_placed = 1;
     o->place = f->at;
     if (gap != 0)
         tell_gap(o, gap);
     else
         make_mark(o, 0);
+    return 0;
 }
 
 /* Takes a frame, of which *at bytes were pushed before. As push_all. */
@@ -243,11 +247,9 @@ static int take(struct object *o, const struct frame *f, const unsigned char *by
                 size_t *at)
 {
     uint64_t before = o->pushed;
-    int rc;
+    int rc = *at == 0 ? begin_frame(o, f) : 0;
 
-    if (*at == 0)
-        begin_frame(o, f);
-    rc = push_all(o, bytes, n, at);
+    rc = rc == 0 ? push_all(o, bytes, n, at) : rc;
     if (o->pushed != before) {
         make_mark(o, 0);
         (void)ipc_notify_post(&o->theirs);

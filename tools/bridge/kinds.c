@@ -262,25 +262,25 @@ static int init_spsc(void *mem, size_t size, const struct geometry *g)
     return ipc_spsc_init(mem, size, (size_t)g->bytes, g->capacity);
 }
 
-static int attach_spsc_sink(union sink *s, void *mem, size_t size, size_t bytes,
+static int attach_spsc_sink(struct sink *s, void *mem, size_t size, size_t bytes,
                             struct ipc_peer *me)
 {
-    return ipc_spsc_producer_attach(&s->spsc, mem, size, bytes, me);
+    return ipc_spsc_producer_attach(&s->end.spsc, mem, size, bytes, me);
 }
 
-static void detach_spsc_sink(union sink *s)
+static void detach_spsc_sink(struct sink *s)
 {
-    ipc_spsc_producer_detach(&s->spsc);
+    ipc_spsc_producer_detach(&s->end.spsc);
 }
 
-static uint64_t tail_of_spsc(const union sink *s)
+static uint64_t tail_of_spsc(const struct sink *s)
 {
-    return s->spsc.tail;
+    return s->end.spsc.tail;
 }
 
-static int64_t count_slots(union sink *s, uint64_t from)
+static int64_t count_slots(struct sink *s, uint64_t from)
 {
-    return (int64_t)(s->spsc.tail - from);
+    return (int64_t)(s->end.spsc.tail - from);
 }
 
 static uint64_t span_of_slot(uint64_t n)
@@ -289,9 +289,9 @@ static uint64_t span_of_slot(uint64_t n)
     return 1;
 }
 
-static int push_spsc(union sink *s, const void *message, size_t n)
+static int push_spsc(struct sink *s, const void *message, size_t n)
 {
-    return ipc_spsc_push(&s->spsc, message, n);
+    return ipc_spsc_push(&s->end.spsc, message, n);
 }
 
 static size_t footprint_of_broadcast(const struct geometry *g)
@@ -304,20 +304,20 @@ static int init_broadcast(void *mem, size_t size, const struct geometry *g)
     return ipc_broadcast_init(mem, size, (size_t)g->bytes, g->capacity, g->how);
 }
 
-static int attach_broadcast_sink(union sink *s, void *mem, size_t size, size_t bytes,
+static int attach_broadcast_sink(struct sink *s, void *mem, size_t size, size_t bytes,
                                  struct ipc_peer *me)
 {
-    return ipc_broadcast_producer_attach(&s->broadcast, mem, size, bytes, me);
+    return ipc_broadcast_producer_attach(&s->end.broadcast, mem, size, bytes, me);
 }
 
-static void detach_broadcast_sink(union sink *s)
+static void detach_broadcast_sink(struct sink *s)
 {
-    ipc_broadcast_producer_detach(&s->broadcast);
+    ipc_broadcast_producer_detach(&s->end.broadcast);
 }
 
-static int push_broadcast(union sink *s, const void *message, size_t n)
+static int push_broadcast(struct sink *s, const void *message, size_t n)
 {
-    return ipc_broadcast_push(&s->broadcast, message, n);
+    return ipc_broadcast_push(&s->end.broadcast, message, n);
 }
 
 /*
@@ -326,9 +326,9 @@ static int push_broadcast(union sink *s, const void *message, size_t n)
  * of a whole capacity do for all. A bridge that is killed in here begins again, as the tail is
  * stored last.
  */
-static void skip_slots(union sink *s, uint64_t n)
+static void skip_slots(struct sink *s, uint64_t n)
 {
-    struct ipc_spsc_producer *p = &s->broadcast.s;
+    struct ipc_spsc_producer *p = &s->end.broadcast.s;
     size_t stride = ipc_ring_stride_((size_t)p->bytes);
     uint64_t to = p->tail + n, at = n <= p->mask ? p->tail : to - (p->mask + 1);
 
@@ -355,27 +355,27 @@ static int init_records(void *mem, size_t size, const struct geometry *g)
     return ipc_record_init(mem, size, g->capacity, g->how);
 }
 
-static int attach_record_sink(union sink *s, void *mem, size_t size, size_t bytes,
+static int attach_record_sink(struct sink *s, void *mem, size_t size, size_t bytes,
                               struct ipc_peer *me)
 {
     (void)bytes;
-    return ipc_record_producer_attach(&s->record, mem, size, me);
+    return ipc_record_producer_attach(&s->end.record, mem, size, me);
 }
 
-static void detach_record_sink(union sink *s)
+static void detach_record_sink(struct sink *s)
 {
-    ipc_record_producer_detach(&s->record);
+    ipc_record_producer_detach(&s->end.record);
 }
 
-static uint64_t tail_of_records(const union sink *s)
+static uint64_t tail_of_records(const struct sink *s)
 {
-    return s->record.tail;
+    return s->end.record.tail;
 }
 
 /* What was pushed is there until the tail comes round to it, also where it was read. */
-static int64_t count_records(union sink *s, uint64_t from)
+static int64_t count_records(struct sink *s, uint64_t from)
 {
-    struct ipc_record_producer *p = &s->record;
+    struct ipc_record_producer *p = &s->end.record;
     uint64_t count = 0;
 
     if (p->tail - from > p->mask ||
@@ -389,9 +389,9 @@ static uint64_t span_of_record(uint64_t n)
     return 2 * (n + 16) + 8; /* with what it skips at the end of the memory, and the word after it */
 }
 
-static int push_record(union sink *s, const void *message, size_t n)
+static int push_record(struct sink *s, const void *message, size_t n)
 {
-    return ipc_record_push(&s->record, message, n);
+    return ipc_record_push(&s->end.record, message, n);
 }
 
 static size_t footprint_of_tape(const struct geometry *g)
@@ -404,21 +404,21 @@ static int init_tape(void *mem, size_t size, const struct geometry *g)
     return ipc_record_broadcast_init(mem, size, g->capacity, g->how);
 }
 
-static int attach_tape_sink(union sink *s, void *mem, size_t size, size_t bytes,
+static int attach_tape_sink(struct sink *s, void *mem, size_t size, size_t bytes,
                             struct ipc_peer *me)
 {
     (void)bytes;
-    return ipc_record_broadcast_producer_attach(&s->tape, mem, size, me);
+    return ipc_record_broadcast_producer_attach(&s->end.tape, mem, size, me);
 }
 
-static void detach_tape_sink(union sink *s)
+static void detach_tape_sink(struct sink *s)
 {
-    ipc_record_broadcast_producer_detach(&s->tape);
+    ipc_record_broadcast_producer_detach(&s->end.tape);
 }
 
-static int push_tape(union sink *s, const void *message, size_t n)
+static int push_tape(struct sink *s, const void *message, size_t n)
 {
-    return ipc_record_broadcast_push(&s->tape, message, n);
+    return ipc_record_broadcast_push(&s->end.tape, message, n);
 }
 
 /*
@@ -426,9 +426,9 @@ static int push_tape(union sink *s, const void *message, size_t n)
  * nothing before the new tail is whole, and which number comes next: so each reader finds itself
  * lapped, and counts. A bridge that is killed in here begins again, or finds the tail behind the word.
  */
-static void skip_records(union sink *s, uint64_t n)
+static void skip_records(struct sink *s, uint64_t n)
 {
-    struct ipc_record_broadcast_producer *h = &s->tape;
+    struct ipc_record_broadcast_producer *h = &s->end.tape;
     struct ipc_record_broadcast_mark_ *m;
     struct ipc_record_producer *p = &h->r;
 
@@ -451,47 +451,193 @@ static void skip_records(union sink *s, uint64_t n)
     h->checkpoint[IPC_RECORD_BROADCAST_CHECKPOINTS_ - 1].at = p->tail;
 }
 
+/* ------------------------------------------------------------------ many at an end */
+
+static unsigned how_of(const void *mem)
+{
+    return ck_pr_load_32(&((const struct ipc_ring_shared_ *)mem)->how);
+}
+
+static int attach_mpmc_feed(struct source *s, void *mem, size_t size, size_t bytes,
+                            struct ipc_peer *me)
+{
+    return ipc_mpmc_consumer_attach(&s->feed.mpmc, mem, size, bytes, me, how_of(mem));
+}
+
+static void detach_mpmc_feed(struct source *s)
+{
+    ipc_mpmc_consumer_detach(&s->feed.mpmc);
+}
+
+/* A message that was pushed into the stage, and not released, is dealt with by the ring as any that
+ * a killed consumer held: lost, so the stage has the only one, or handed out again. */
+static int feed_from_mpmc(struct source *s)
+{
+    const void *message;
+    int did = 0;
+
+    while (ipc_spsc_claim(&s->stage.spsc) != NULL &&
+           (message = ipc_mpmc_peek(&s->feed.mpmc)) != NULL) {
+        (void)ipc_spsc_push(&s->stage.spsc, message, (size_t)s->stage.spsc.bytes);
+        (void)ipc_mpmc_release(&s->feed.mpmc);
+        did = 1;
+    }
+    return did;
+}
+
+static int attach_lanes_feed(struct source *s, void *mem, size_t size, size_t bytes,
+                             struct ipc_peer *me)
+{
+    int rc = ipc_record_consumer_attach(&s->feed.lanes, mem, size, me);
+
+    (void)bytes;
+    if (rc == 0)
+        ipc_record_replay(&s->feed.lanes, 0);
+    return rc;
+}
+
+static void detach_lanes_feed(struct source *s)
+{
+    ipc_record_consumer_detach(&s->feed.lanes);
+}
+
+static int feed_from_lanes(struct source *s)
+{
+    const void *record;
+    size_t n;
+    int did = 0;
+
+    while ((record = ipc_record_peek(&s->feed.lanes, &n)) != NULL &&
+           ipc_record_push(&s->stage.record, record, n) == 0) {
+        (void)ipc_record_release(&s->feed.lanes);
+        did = 1;
+    }
+    return did;
+}
+
+/* Others push into these rings, so that their tails say nothing: a mark for each message does. */
+static uint64_t count_of_many(const struct sink *s)
+{
+    return s->count;
+}
+
+static int64_t count_nothing(struct sink *s, uint64_t from)
+{
+    s->count = from;
+    return 0;
+}
+
+static uint64_t span_of_many(uint64_t n)
+{
+    (void)n;
+    return UINT64_MAX / 2;
+}
+
+static size_t footprint_of_mpmc(const struct geometry *g)
+{
+    return ipc_mpmc_footprint((size_t)g->bytes, g->capacity, g->how);
+}
+
+static int init_mpmc(void *mem, size_t size, const struct geometry *g)
+{
+    return ipc_mpmc_init(mem, size, (size_t)g->bytes, g->capacity, g->how);
+}
+
+static int attach_mpmc_sink(struct sink *s, void *mem, size_t size, size_t bytes,
+                            struct ipc_peer *me)
+{
+    s->count = 0;
+    return ipc_mpmc_producer_attach(&s->end.mpmc, mem, size, bytes, me, how_of(mem));
+}
+
+static void detach_mpmc_sink(struct sink *s)
+{
+    ipc_mpmc_producer_detach(&s->end.mpmc);
+}
+
+static int push_mpmc(struct sink *s, const void *message, size_t n)
+{
+    int rc = ipc_mpmc_push(&s->end.mpmc, message, n);
+
+    s->count += rc == 0;
+    return rc;
+}
+
+static int push_lane(struct sink *s, const void *message, size_t n)
+{
+    int rc = ipc_record_push(&s->end.record, message, n);
+
+    s->count += rc == 0;
+    return rc;
+}
+
 /* ------------------------------------------------------------------ the kinds */
 
-#define SLOT_SOURCE start_slot, go_to_slot, read_ahead_slot, where_slot, release_slot
-#define RECORD_SOURCE start_record, go_to_record, read_ahead_record, where_record, release_record
-#define BROADCAST_SINK                                                                             \
-    footprint_of_broadcast, init_broadcast, attach_broadcast_sink, detach_broadcast_sink,          \
-        tail_of_spsc, count_slots, span_of_slot, push_broadcast
-#define TAPE_SINK                                                                                  \
-    footprint_of_tape, init_tape, attach_tape_sink, detach_tape_sink, tail_of_records,             \
-        count_records, span_of_record, push_tape
+enum { ONE, LOSSY, MANY };
+
+#define SLOTS_FROM                                                                                 \
+    .start = start_slot, .go_to = go_to_slot, .read = read_ahead_slot, .where = where_slot,        \
+    .release = release_slot
+#define RECORDS_FROM                                                                               \
+    .start = start_record, .go_to = go_to_record, .read = read_ahead_record,                       \
+    .where = where_record, .release = release_record
+#define TO_SPSC                                                                                    \
+    .footprint = footprint_of_spsc, .init = init_spsc, .attach_sink = attach_spsc_sink,            \
+    .detach_sink = detach_spsc_sink, .tail = tail_of_spsc, .count = count_slots,                   \
+    .span = span_of_slot, .push = push_spsc
+#define TO_BROADCAST                                                                               \
+    .footprint = footprint_of_broadcast, .init = init_broadcast,                                   \
+    .attach_sink = attach_broadcast_sink, .detach_sink = detach_broadcast_sink,                    \
+    .tail = tail_of_spsc, .count = count_slots, .span = span_of_slot, .push = push_broadcast
+#define TO_RECORDS                                                                                 \
+    .footprint = footprint_of_records, .init = init_records, .attach_sink = attach_record_sink,    \
+    .detach_sink = detach_record_sink
+#define TO_TAPE                                                                                    \
+    .footprint = footprint_of_tape, .init = init_tape, .attach_sink = attach_tape_sink,            \
+    .detach_sink = detach_tape_sink, .tail = tail_of_records, .count = count_records,              \
+    .span = span_of_record, .push = push_tape
 
 static const struct kind kinds[] = {
-    {"SPSC", IPC_SPSC_TYPE, 0, attach_spsc_source, detach_spsc_source, SLOT_SOURCE,
-     footprint_of_spsc, init_spsc, attach_spsc_sink, detach_spsc_sink, tail_of_spsc, count_slots,
-     span_of_slot, push_spsc, NULL},
-    {"lossless broadcast", IPC_BROADCAST_TYPE, 0, attach_broadcast_source, detach_broadcast_source,
-     SLOT_SOURCE, BROADCAST_SINK, NULL},
-    {"lossy broadcast", IPC_BROADCAST_TYPE, 1, attach_broadcast_source, detach_broadcast_source,
-     start_slot, go_to_lossy_slot, read_lossy_slot, start_slot, release_nothing, BROADCAST_SINK,
-     skip_slots},
-    {"records", IPC_RECORD_TYPE, 0, attach_record_source, detach_record_source, RECORD_SOURCE,
-     footprint_of_records, init_records, attach_record_sink, detach_record_sink, tail_of_records,
-     count_records, span_of_record, push_record, NULL},
-    {"lossless record broadcast", IPC_RECORD_BROADCAST_TYPE, 0, attach_tape_source,
-     detach_tape_source, RECORD_SOURCE, TAPE_SINK, NULL},
-    {"lossy record broadcast", IPC_RECORD_BROADCAST_TYPE, 1, attach_tape_source, detach_tape_source,
-     where_lossy_record, go_to_lossy_record, read_lossy_record, where_lossy_record, release_nothing,
-     TAPE_SINK, skip_records},
+    {.type = IPC_SPSC_TYPE, .attach_source = attach_spsc_source,
+     .detach_source = detach_spsc_source, SLOTS_FROM, TO_SPSC},
+    {.type = IPC_BROADCAST_TYPE, .attach_source = attach_broadcast_source,
+     .detach_source = detach_broadcast_source, SLOTS_FROM, TO_BROADCAST},
+    {.type = IPC_BROADCAST_TYPE, .variant = LOSSY, .attach_source = attach_broadcast_source,
+     .detach_source = detach_broadcast_source, .start = start_slot, .go_to = go_to_lossy_slot,
+     .read = read_lossy_slot, .where = start_slot, .release = release_nothing, TO_BROADCAST,
+     .skip = skip_slots},
+    {.type = IPC_RECORD_TYPE, .attach_source = attach_record_source,
+     .detach_source = detach_record_source, RECORDS_FROM, TO_RECORDS, .tail = tail_of_records,
+     .count = count_records, .span = span_of_record, .push = push_record},
+    {.type = IPC_RECORD_BROADCAST_TYPE, .attach_source = attach_tape_source,
+     .detach_source = detach_tape_source, RECORDS_FROM, TO_TAPE},
+    {.type = IPC_RECORD_BROADCAST_TYPE, .variant = LOSSY, .attach_source = attach_tape_source,
+     .detach_source = detach_tape_source, .start = where_lossy_record, .go_to = go_to_lossy_record,
+     .read = read_lossy_record, .where = where_lossy_record, .release = release_nothing, TO_TAPE,
+     .skip = skip_records},
+    {.type = IPC_MPMC_TYPE, .variant = MANY, .stage = IPC_SPSC_TYPE, .attach_feed = attach_mpmc_feed,
+     .detach_feed = detach_mpmc_feed, .feed = feed_from_mpmc, .footprint = footprint_of_mpmc,
+     .init = init_mpmc, .attach_sink = attach_mpmc_sink, .detach_sink = detach_mpmc_sink,
+     .tail = count_of_many, .count = count_nothing, .span = span_of_many, .push = push_mpmc},
+    {.type = IPC_RECORD_TYPE, .variant = MANY, .stage = IPC_RECORD_TYPE,
+     .attach_feed = attach_lanes_feed, .detach_feed = detach_lanes_feed, .feed = feed_from_lanes,
+     TO_RECORDS, .tail = count_of_many, .count = count_nothing, .span = span_of_many,
+     .push = push_lane},
 };
 
 const struct kind *find_kind(uint32_t type, uint32_t how, const char **why)
 {
-    int lossy = (type == IPC_BROADCAST_TYPE || type == IPC_RECORD_BROADCAST_TYPE) &&
-                (how & IPC_BROADCAST_LOSSY) != 0;
+    int variant = ONE;
     size_t i;
 
-    *why = "rings for many at an end, streams and calls are not carried";
-    if (type == IPC_RECORD_TYPE && how != 1)
-        return NULL;
+    *why = "streams and calls are not carried";
+    if ((type == IPC_BROADCAST_TYPE || type == IPC_RECORD_BROADCAST_TYPE) &&
+        (how & IPC_BROADCAST_LOSSY) != 0)
+        variant = LOSSY;
+    if (type == IPC_MPMC_TYPE || (type == IPC_RECORD_TYPE && how != 1))
+        variant = MANY;
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (kinds[i].type == type && kinds[i].lossy == lossy)
+        if (kinds[i].type == type && kinds[i].variant == variant)
             return &kinds[i];
     return NULL;
 }

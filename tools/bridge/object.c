@@ -57,23 +57,24 @@ static int read_geometry(const struct object *o, struct geometry *g, size_t bell
     return 0;
 }
 
-/* Finds or makes the bridge's own object beside the ring. 0 or -1. */
+/* Finds or makes the bridge's own object beside the ring that it reads ahead, or writes. 0 or -1. */
 static int open_state(struct object *o)
 {
+    struct ipc_shm *seg = o->has_stage ? &o->own : &o->seg;
     struct ipc_shm_object own;
     char name[IPC_SHM_NAME_MAX + 20];
     int rc;
 
     (void)snprintf(name, sizeof name, "%s.bridge-%s", o->name, o->is_out ? "out" : "in");
-    rc = ipc_shm_make(&o->seg, name, BRIDGE_TYPE, sizeof *o->state, &own);
+    rc = ipc_shm_make(seg, name, BRIDGE_TYPE, sizeof *o->state, &own);
     o->state = own.mem;
     if (rc == 0) {
         o->state->is_out = (uint32_t)o->is_out;
         o->state->epoch = random_number();
         o->state->magic = BRIDGE_MAGIC;
-        rc = ipc_shm_publish(&o->seg, &own);
+        rc = ipc_shm_publish(seg, &own);
     } else if (rc == -EEXIST) {
-        rc = ipc_shm_find(&o->seg, name, BRIDGE_TYPE, &own);
+        rc = ipc_shm_find(seg, name, BRIDGE_TYPE, &own);
         o->state = own.mem;
         if (rc == 0 && (own.size < sizeof *o->state || o->state->magic != BRIDGE_MAGIC)) {
             complain(o, "'%s' is of another version of ipc_bridge", name);
@@ -82,9 +83,9 @@ static int open_state(struct object *o)
     }
     if (rc == 0) {
         o->state->is_up = 0;
-        o->state->holder = ipc_shm_peer(&o->seg)->id;
+        o->state->holder = ipc_shm_peer(seg)->id;
     } else
-        complain(o, "%s%s", ipc_shm_why(&o->seg),
+        complain(o, "%s%s", ipc_shm_why(seg),
                  rc == -ENOSPC ? ": the bridge needs an object of its own there" : "");
     return rc == 0 ? 0 : -1;
 }
@@ -107,6 +108,10 @@ static int open_bells(struct object *o, const size_t bell[2])
 /* The rest of opening, where the ring's end is attached. */
 static int finish_opening(struct object *o, const size_t bell[2])
 {
+    const char *why;
+
+    o->from = o->has_stage ? find_kind(o->kind->stage, o->kind->stage == IPC_RECORD_TYPE, &why)
+                           : o->kind;
     o->step = THERE;
     if (open_state(o) != 0 || open_bells(o, bell) != 0) {
         close_object(o);
@@ -120,9 +125,67 @@ static int finish_opening(struct object *o, const size_t bell[2])
 
 static int give_up_opening(struct object *o)
 {
+    if (o->has_stage)
+        ipc_shm_close(&o->own);
     ipc_shm_close(&o->seg);
-    o->is_open = 0;
+    o->is_open = o->has_stage = 0;
     return -1;
+}
+
+/* Finds or makes the stage, in a segment of the bridge's own. 0 or -1. */
+static int open_stage(struct object *o)
+{
+    const struct kind *k;
+    struct ipc_shm_object ring;
+    struct geometry g = o->is;
+    char name[sizeof o->segment + sizeof o->name + 10];
+    const char *why;
+    struct sink to;
+    size_t n;
+    int rc;
+
+    g.type = o->kind->stage;
+    g.how = g.type == IPC_RECORD_TYPE;
+    k = find_kind(g.type, g.how, &why);
+    n = k->footprint(&g);
+    (void)snprintf(name, sizeof name, "%s.%s.bridge", o->segment, o->name);
+    rc = ipc_shm_open_or_create(&o->own, name, n + 4096, NULL);
+    if (rc == 0) {
+        o->has_stage = 1;
+        rc = ipc_shm_make_with_others_(&o->own, "stage", g.type, n, &ring);
+        if (rc == 0)
+            rc = k->init(ring.mem, n, &g) | ipc_shm_publish(&o->own, &ring);
+        else if (rc == -EEXIST)
+            rc = ipc_shm_find(&o->own, "stage", g.type, &ring);
+    }
+    if (rc != 0) {
+        complain(o, "%s", ipc_shm_why(&o->own));
+        return -1;
+    }
+    rc = k->attach_sink(&to, ring.mem, ring.size, (size_t)g.bytes, ipc_shm_peer(&o->own));
+    memcpy(&o->source.stage, &to.end, sizeof o->source.stage);
+    if (rc == 0)
+        rc = k->attach_source(&o->source, ring.mem, ring.size, (size_t)g.bytes,
+                              ipc_shm_peer(&o->own));
+    if (rc != 0)
+        complain(o, "%s: %s", name, ipc_shm_peer(&o->own)->why);
+    return rc == 0 ? 0 : -1;
+}
+
+/* Attaches the end that is read. 0 or -1. */
+static int attach_source(struct object *o)
+{
+    const struct kind *k = o->kind;
+    int rc = (k->feed != NULL ? k->attach_feed : k->attach_source)(
+        &o->source, o->ring.mem, o->ring.size, (size_t)o->is.bytes, ipc_shm_peer(&o->seg));
+
+    if (rc != 0)
+        complain(o, "%s", ipc_shm_peer(&o->seg)->why);
+    else if (k->feed != NULL && open_stage(o) != 0) {
+        k->detach_feed(&o->source);
+        rc = -1;
+    }
+    return rc == 0 ? 0 : -1;
 }
 
 int open_source(struct object *o)
@@ -150,13 +213,7 @@ int open_source(struct object *o)
         complain(o, "%s", o->kind == NULL ? why : "its messages are longer than 64 MiB");
         return give_up_opening(o);
     }
-    rc = o->kind->attach_source(&o->source, o->ring.mem, o->ring.size, (size_t)o->is.bytes,
-                                ipc_shm_peer(&o->seg));
-    if (rc != 0) {
-        complain(o, "%s", ipc_shm_peer(&o->seg)->why);
-        return give_up_opening(o);
-    }
-    return finish_opening(o, bell);
+    return attach_source(o) == 0 ? finish_opening(o, bell) : give_up_opening(o);
 }
 
 /* Makes the ring, as the one at the other end is. 0 or -1. */
@@ -232,8 +289,10 @@ int open_sink(struct object *o, const struct geometry *g)
 void close_object(struct object *o)
 {
     if (o->step != ABSENT) {
+        if (o->has_stage)
+            o->kind->detach_feed(&o->source);
         if (o->is_out)
-            o->kind->detach_source(&o->source);
+            o->from->detach_source(&o->source);
         else
             o->kind->detach_sink(&o->sink);
         if (o->theirs.at != NULL)
@@ -241,9 +300,11 @@ void close_object(struct object *o)
     }
     ipc_notify_detach(&o->ours);
     ipc_notify_detach(&o->theirs);
+    if (o->has_stage)
+        ipc_shm_close(&o->own);
     if (o->is_open)
         ipc_shm_close(&o->seg);
-    o->is_open = 0;
+    o->is_open = o->has_stage = 0;
     o->step = ABSENT;
     o->state = NULL;
 }

@@ -50,7 +50,7 @@ static void say_hello(struct object *o)
         o->session = random_number();
     h.head.what = HELLO;
     h.head.session = o->session;
-    h.head.at = o->kind->start(&o->source);
+    h.head.at = o->from->start(&o->source);
     h.order = ORDER;
     h.protocol = PROTOCOL;
     h.epoch = o->state->epoch;
@@ -69,7 +69,7 @@ static int64_t read_message(struct object *o, size_t at)
     int64_t n;
 
     for (;;) {
-        n = at <= o->frame_size ? o->kind->read(&o->source, o->frame + at, o->frame_size - at)
+        n = at <= o->frame_size ? o->from->read(&o->source, o->frame + at, o->frame_size - at)
                                 : -EMSGSIZE;
         if (n != -EMSGSIZE || head_of(o)->count > 0)
             return n;
@@ -90,7 +90,7 @@ static int add_message(struct object *o)
     if (n < 0)
         return n == -EAGAIN || n == -EMSGSIZE ? 0 : (int)n;
     if (before != 0) {
-        r.end = o->kind->where(&o->source).at;
+        r.end = o->from->where(&o->source).at;
         r.n = (uint64_t)n;
         memcpy(o->frame + o->frame_n, &r, sizeof r);
     }
@@ -112,7 +112,7 @@ static int fill_frame(struct object *o)
     o->frame_n = sizeof(struct frame);
     do {
         if (head_of(o)->count == 0)
-            head_of(o)->at = o->kind->where(&o->source);
+            head_of(o)->at = o->from->where(&o->source);
         rc = add_message(o);
     } while (rc == 1 || (rc == -EOVERFLOW && head_of(o)->count == 0));
     head_of(o)->what = DATA;
@@ -137,6 +137,8 @@ static int send_messages(struct object *o)
 {
     int rc, did = 0;
 
+    if (o->has_stage && o->kind->feed(&o->source))
+        (void)ipc_notify_post(&o->theirs);
     while (o->sent - o->taken < WINDOW || o->frame_n > 0) {
         if (o->frame_n == 0) {
             rc = fill_frame(o);
@@ -156,7 +158,7 @@ static int send_messages(struct object *o)
         o->frame_n = 0;
         did = 1;
     }
-    o->state->waiting = o->kind->where(&o->source).number - o->acked;
+    o->state->waiting = o->from->where(&o->source).number - o->acked;
     return did;
 }
 
@@ -181,7 +183,7 @@ int work_out(struct object *o)
 /* The other ring has all before a place, and so many behind that. */
 static void hear_welcome(struct object *o, const struct frame *f)
 {
-    if (o->kind->go_to(&o->source, f->at, f->skip) != 0) {
+    if (o->from->go_to(&o->source, f->at, f->skip) != 0) {
         complain(o, "the other ring has messages that this one never had: begins anew");
         o->state->epoch = random_number();
         forget_out(o);
@@ -195,7 +197,7 @@ static void hear_welcome(struct object *o, const struct frame *f)
     o->state->is_up = 1;
     o->state->starts++;
     o->said[0] = '\0';
-    o->kind->release(&o->source, o->kind->where(&o->source));
+    o->from->release(&o->source, o->from->where(&o->source));
     (void)ipc_notify_post(&o->theirs);
 }
 
@@ -206,13 +208,13 @@ void hear_out(struct object *o, const struct frame *f, size_t n)
     if (f->what == WELCOME && o->step == ASKED)
         hear_welcome(o, f);
     else if (f->what == ACK && o->step == AGREED) {
-        o->kind->release(&o->source, f->at);
+        o->from->release(&o->source, f->at);
         (void)ipc_notify_post(&o->theirs);
         o->taken = f->bytes;
         o->acked = f->at.number;
         o->state->carried += f->skip - o->pushed;
         o->pushed = f->skip;
-        o->state->waiting = o->kind->where(&o->source).number - o->acked;
+        o->state->waiting = o->from->where(&o->source).number - o->acked;
     } else if (f->what == REFUSAL && n >= sizeof r) {
         memcpy(&r, f, sizeof r);
         r.why[sizeof r.why - 1] = '\0';
