@@ -103,7 +103,6 @@ uint32_t type_of(const char *kind);
 /* ------------------------------------------------------------------ over the link */
 
 #define PROTOCOL 1u
-#define ORDER 0x01020304u
 
 enum { HELLO = 1, WELCOME, REFUSAL, DATA, ACK, RESTART };
 
@@ -122,7 +121,7 @@ struct frame {
 
 struct hello {
     struct frame head;
-    uint32_t order, protocol;
+    uint32_t protocol, pad;
     uint64_t epoch;
     struct geometry is;
     char name[IPC_SHM_NAME_MAX + 1];
@@ -181,7 +180,6 @@ struct object {
     struct source source;
     uint64_t expected; /* the number of the next message, if none is lost */
     uint64_t sent, taken; /* bytes in this session; those that were acknowledged */
-    uint64_t acked;       /* messages in this session that were acknowledged */
     unsigned char *frame; /* the next one, of which `frame_n` bytes are to be sent; 0: none */
     size_t frame_n, frame_size;
     /* in */

@@ -110,9 +110,8 @@ static int has_ring(struct object *o, const struct hello *h)
 {
     struct geometry is = h->is;
 
-    if (h->order != ORDER || h->protocol != PROTOCOL) {
-        complain(o, "the other side has %s", h->order != ORDER ? "another byte order"
-                                                              : "another version of ipc_bridge");
+    if (h->protocol != PROTOCOL) {
+        complain(o, "the other side has another version of ipc_bridge");
         return 0;
     }
     if (is.bytes > LONGEST) {

@@ -17,12 +17,14 @@ uint64_t random_number(void)
 
 void complain(struct object *o, const char *format, ...)
 {
-    char text[sizeof o->said];
+    char text[sizeof o->said], *at;
     va_list rest;
 
     va_start(rest, format);
     (void)vsnprintf(text, sizeof text, format, rest);
     va_end(rest);
+    for (at = text; *at != '\0'; at++) /* it may be the other side's */
+        *at = *at >= ' ' && *at < 0x7f ? *at : '?';
     if (strcmp(text, o->said) != 0)
         warnx("%s:%s: %s", o->segment, o->name, text);
     (void)snprintf(o->said, sizeof o->said, "%s", text);
@@ -190,10 +192,13 @@ static int attach_source(struct object *o)
 
 int open_source(struct object *o)
 {
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     size_t bell[2];
     const char *why;
-    int rc = ipc_shm_open(&o->seg, o->segment, IPC_NOW);
+    int rc;
 
+    how.flags = IPC_SHM_NO_PREFAULT; /* it may be opened often before the ring is there */
+    rc = ipc_shm_open_with(&o->seg, o->segment, IPC_NOW, &how);
     if (rc != 0) {
         if (rc != -ENOENT)
             complain(o, "%s", ipc_shm_why(&o->seg));

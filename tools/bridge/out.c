@@ -51,7 +51,6 @@ static void say_hello(struct object *o)
     h.head.what = HELLO;
     h.head.session = o->session;
     h.head.at = o->from->start(&o->source);
-    h.order = ORDER;
     h.protocol = PROTOCOL;
     h.epoch = o->state->epoch;
     h.is = o->is;
@@ -158,7 +157,7 @@ static int send_messages(struct object *o)
         o->frame_n = 0;
         did = 1;
     }
-    o->state->waiting = o->from->where(&o->source).number - o->acked;
+    o->state->waiting = o->from->where(&o->source).number - o->state->acked;
     return did;
 }
 
@@ -180,22 +179,34 @@ int work_out(struct object *o)
     return o->step == ASKED;
 }
 
+/* What the other ring has by now may be more than what was acknowledged. Where messages are lost on
+ * the way nobody knows how many of them. */
+static void count_welcomed(struct object *o)
+{
+    struct bridge_state *s = o->state;
+
+    if (s->starts > 0 && o->from->skip == NULL && o->expected > s->acked)
+        s->carried += o->expected - s->acked;
+    s->acked = o->expected;
+    s->starts++;
+}
+
 /* The other ring has all before a place, and so many behind that. */
 static void hear_welcome(struct object *o, const struct frame *f)
 {
     if (o->from->go_to(&o->source, f->at, f->skip) != 0) {
         complain(o, "the other ring has messages that this one never had: begins anew");
         o->state->epoch = random_number();
+        o->state->acked = UINT64_MAX;
         forget_out(o);
         return;
     }
     o->expected = f->at.number + f->skip;
     o->step = AGREED;
     o->sent = o->taken = o->pushed = 0;
-    o->acked = o->expected;
     o->frame_n = 0;
     o->state->is_up = 1;
-    o->state->starts++;
+    count_welcomed(o);
     o->said[0] = '\0';
     o->from->release(&o->source, o->from->where(&o->source));
     (void)ipc_notify_post(&o->theirs);
@@ -211,10 +222,10 @@ void hear_out(struct object *o, const struct frame *f, size_t n)
         o->from->release(&o->source, f->at);
         (void)ipc_notify_post(&o->theirs);
         o->taken = f->bytes;
-        o->acked = f->at.number;
+        o->state->acked = f->at.number;
         o->state->carried += f->skip - o->pushed;
         o->pushed = f->skip;
-        o->state->waiting = o->from->where(&o->source).number - o->acked;
+        o->state->waiting = o->from->where(&o->source).number - o->state->acked;
     } else if (f->what == REFUSAL && n >= sizeof r) {
         memcpy(&r, f, sizeof r);
         r.why[sizeof r.why - 1] = '\0';

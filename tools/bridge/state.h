@@ -36,6 +36,7 @@ struct bridge_state {
     uint64_t carried; /* messages: out: that the other side has; in: that were pushed */
     uint64_t missed;  /* lost on the way, all told */
     uint64_t starts;  /* how often the bridges have agreed */
+    uint64_t acked;   /* out: the other side has all messages before this number */
     uint64_t waiting; /* out: sent, and not yet in the other ring */
     /* In: mark[marks % 2] counts. The other one is written, and then `marks`: a bridge that is
      * killed at any instruction leaves a whole one. */
