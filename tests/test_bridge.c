@@ -380,6 +380,22 @@ static const struct kind {
   lossy_tape = {"tape", create_tape_LOSSY, NULL, send_tape, detach_tape, open_tape, recv_tape,
                 missed_tape, leave_tape};
 
+/* Fills the segment, so that no bridge finds room in it. */
+static int fills;
+
+static void fill_up(struct ipc_shm *seg)
+{
+    struct ipc_shm_object o;
+    char its_name[20];
+    unsigned i;
+
+    for (i = 0; fills && i < 64; i++) {
+        (void)snprintf(its_name, sizeof its_name, "filler %u", i);
+        if (ipc_shm_make(seg, its_name, 1, 64, &o) == 0)
+            must_do(ipc_shm_publish(seg, &o), seg);
+    }
+}
+
 /* Sends up to shared->goal, and goes on where an earlier one was killed. */
 static void produces(struct child *up, void *arg)
 {
@@ -390,6 +406,7 @@ static void produces(struct child *up, void *arg)
 
     must_do(ipc_shm_create(&seg, near_name, 1 << 18), &seg);
     must_do(k->create(&p, &seg), &seg);
+    fill_up(&seg);
     if (k->was_sent != NULL)
         shared->sent = k->was_sent(&p);
     tell(up, 0);
@@ -841,6 +858,43 @@ static unsigned lines(const char *text)
     return n;
 }
 
+static void full_segments_are_carried(void **state)
+{
+    struct child near, far, producer, consumer;
+    struct line_consumer first;
+    struct ipc_shm seg;
+    unsigned i;
+
+    (void)state;
+    choose("line");
+    count /= 20;
+    fills = 1;
+    must_do(ipc_shm_create(&seg, far_name, 1 << 18), &seg);
+    must_do(line_consumer_create(&first, &seg, "line", SLOTS), &seg);
+    line_consumer_detach(&first);
+    fill_up(&seg);
+    far = far_bridge();
+    near = near_bridge();
+    producer = start_producer(&line_kind, count);
+    consumer = spawn(consumes, (void *)(uintptr_t)&line_kind);
+    for (i = 1; i < 4; i++) {
+        wait_for(i * count / 4);
+        kill_child(i == 2 ? &far : &near);
+        if (i == 2)
+            far = far_bridge();
+        else
+            near = near_bridge();
+    }
+    finish(&consumer);
+    (void)hear(&producer);
+    finish(&producer);
+    fills = 0;
+    count *= 20;
+    ipc_shm_close(&seg);
+    end_bridge(&near);
+    end_bridge(&far);
+}
+
 /* Of two bridges with keys that do not fit the one that connects ends, and says so in a line. */
 static void a_wrong_key_is_refused(void **state)
 {
@@ -1092,6 +1146,7 @@ int main(int argc, char **argv)
         TEST(rings_of_many_cross),
         TEST(a_loss_is_told_as_a_lap),
         TEST(both_ways_at_once),
+        TEST(full_segments_are_carried),
         TEST(a_wrong_key_is_refused),
         TEST(another_ring_is_refused),
         TEST(between_two_machines),

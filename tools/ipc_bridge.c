@@ -27,7 +27,7 @@
  * its own in a segment named SEGMENT.NAME.bridge. A ring with one producer that a bridge writes is
  * its own: another producer there would be taken for the bridge.
  * Both ends keep a small object beside the ring, NAME.bridge-out and NAME.bridge-in, whose figures
- * ipc_top shows. A segment that is full has no room for it, and is refused. A segment that is
+ * ipc_top shows; or in that segment of its own, where the other one is full. A segment that is
  * removed and made again is a new one. Segments that the bridge makes have the bytes of -m, or what
  * their first ring needs and 1 MiB. Messages have 64 MiB at most.
  *

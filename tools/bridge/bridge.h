@@ -166,8 +166,8 @@ struct object {
     /* THERE: the ring is attached; ASKED: out: HELLO was sent; AGREED: messages may go. */
     enum step step;
     struct ipc_shm seg;
-    struct ipc_shm own; /* where the stage is */
-    int is_open, has_stage; /* seg, own */
+    struct ipc_shm own; /* a segment of the bridge's: for the stage, or where `seg` is full */
+    int is_open, has_own, has_stage; /* is_open: seg */
     struct ipc_shm_object ring;
     struct geometry is;
     const struct kind *kind, *from; /* from: the ring that is read ahead: the stage, or the same */

@@ -59,36 +59,70 @@ static int read_geometry(const struct object *o, struct geometry *g, size_t bell
     return 0;
 }
 
-/* Finds or makes the bridge's own object beside the ring that it reads ahead, or writes. 0 or -1. */
-static int open_state(struct object *o)
+/* Opens or makes the segment of the bridge's own for this ring. 0, or -1: it has complained. */
+static int open_own(struct object *o, size_t bytes)
 {
-    struct ipc_shm *seg = o->has_stage ? &o->own : &o->seg;
+    char name[sizeof o->segment + sizeof o->name + 10];
+
+    (void)snprintf(name, sizeof name, "%s.%s.bridge", o->segment, o->name);
+    if (ipc_shm_open_or_create(&o->own, name, bytes, NULL) != 0) {
+        complain(o, "%s", ipc_shm_why(&o->own));
+        return -1;
+    }
+    o->has_own = 1;
+    return 0;
+}
+
+/* Finds or makes the object in which the bridge keeps its state, in that segment. 0 or an errno. */
+static int make_state(struct object *o, struct ipc_shm *seg)
+{
     struct ipc_shm_object own;
     char name[IPC_SHM_NAME_MAX + 20];
     int rc;
 
     (void)snprintf(name, sizeof name, "%s.bridge-%s", o->name, o->is_out ? "out" : "in");
     rc = ipc_shm_make(seg, name, BRIDGE_TYPE, sizeof *o->state, &own);
-    o->state = own.mem;
     if (rc == 0) {
+        o->state = own.mem;
         o->state->is_out = (uint32_t)o->is_out;
         o->state->epoch = random_number();
+        o->state->inode = o->seg.inode;
         o->state->magic = BRIDGE_MAGIC;
         rc = ipc_shm_publish(seg, &own);
     } else if (rc == -EEXIST) {
         rc = ipc_shm_find(seg, name, BRIDGE_TYPE, &own);
         o->state = own.mem;
-        if (rc == 0 && (own.size < sizeof *o->state || o->state->magic != BRIDGE_MAGIC)) {
-            complain(o, "'%s' is of another version of ipc_bridge", name);
-            return -1;
-        }
+        if (rc == 0 && (own.size < sizeof *o->state || o->state->magic != BRIDGE_MAGIC))
+            rc = ipc_shm_refuse(seg, -EPROTO, "'%s' is of another version of ipc_bridge", name);
     }
     if (rc == 0) {
         o->state->is_up = 0;
         o->state->holder = ipc_shm_peer(seg)->id;
-    } else
-        complain(o, "%s%s", ipc_shm_why(seg),
-                 rc == -ENOSPC ? ": the bridge needs an object of its own there" : "");
+    }
+    return rc;
+}
+
+/* The state is beside the ring that is read ahead, or written; where there is no room for it, in a
+ * segment of its own, which may know an earlier segment of that name. 0 or -1. */
+static int open_state(struct object *o)
+{
+    struct ipc_shm *seg = o->has_stage ? &o->own : &o->seg;
+    int rc = make_state(o, seg);
+
+    if (rc == -ENOSPC && !o->has_stage) {
+        if (open_own(o, 8192) != 0)
+            return -1;
+        seg = &o->own;
+        rc = make_state(o, seg);
+        if (rc == 0 && o->state->inode != o->seg.inode) {
+            o->state->inode = o->seg.inode;
+            o->state->epoch = random_number();
+            o->state->acked = UINT64_MAX;
+            o->state->mark[0].epoch = o->state->mark[1].epoch = 0;
+        }
+    }
+    if (rc != 0)
+        complain(o, "%s", ipc_shm_why(seg));
     return rc == 0 ? 0 : -1;
 }
 
@@ -127,10 +161,10 @@ static int finish_opening(struct object *o, const size_t bell[2])
 
 static int give_up_opening(struct object *o)
 {
-    if (o->has_stage)
+    if (o->has_own)
         ipc_shm_close(&o->own);
     ipc_shm_close(&o->seg);
-    o->is_open = o->has_stage = 0;
+    o->is_open = o->has_own = o->has_stage = 0;
     return -1;
 }
 
@@ -140,7 +174,6 @@ static int open_stage(struct object *o)
     const struct kind *k;
     struct ipc_shm_object ring;
     struct geometry g = o->is;
-    char name[sizeof o->segment + sizeof o->name + 10];
     const char *why;
     struct sink to;
     size_t n;
@@ -150,16 +183,14 @@ static int open_stage(struct object *o)
     g.how = g.type == IPC_RECORD_TYPE;
     k = find_kind(g.type, g.how, &why);
     n = k->footprint(&g);
-    (void)snprintf(name, sizeof name, "%s.%s.bridge", o->segment, o->name);
-    rc = ipc_shm_open_or_create(&o->own, name, n + 4096, NULL);
-    if (rc == 0) {
-        o->has_stage = 1;
-        rc = ipc_shm_make_with_others_(&o->own, "stage", g.type, n, &ring);
-        if (rc == 0)
-            rc = k->init(ring.mem, n, &g) | ipc_shm_publish(&o->own, &ring);
-        else if (rc == -EEXIST)
-            rc = ipc_shm_find(&o->own, "stage", g.type, &ring);
-    }
+    if (open_own(o, n + 8192) != 0)
+        return -1;
+    o->has_stage = 1;
+    rc = ipc_shm_make_with_others_(&o->own, "stage", g.type, n, &ring);
+    if (rc == 0)
+        rc = k->init(ring.mem, n, &g) | ipc_shm_publish(&o->own, &ring);
+    else if (rc == -EEXIST)
+        rc = ipc_shm_find(&o->own, "stage", g.type, &ring);
     if (rc != 0) {
         complain(o, "%s", ipc_shm_why(&o->own));
         return -1;
@@ -170,7 +201,7 @@ static int open_stage(struct object *o)
         rc = k->attach_source(&o->source, ring.mem, ring.size, (size_t)g.bytes,
                               ipc_shm_peer(&o->own));
     if (rc != 0)
-        complain(o, "%s: %s", name, ipc_shm_peer(&o->own)->why);
+        complain(o, "the stage: %s", ipc_shm_peer(&o->own)->why);
     return rc == 0 ? 0 : -1;
 }
 
@@ -305,11 +336,11 @@ void close_object(struct object *o)
     }
     ipc_notify_detach(&o->ours);
     ipc_notify_detach(&o->theirs);
-    if (o->has_stage)
+    if (o->has_own)
         ipc_shm_close(&o->own);
     if (o->is_open)
         ipc_shm_close(&o->seg);
-    o->is_open = o->has_stage = 0;
+    o->is_open = o->has_own = o->has_stage = 0;
     o->step = ABSENT;
     o->state = NULL;
 }

@@ -1,7 +1,7 @@
 /*
  * What a bridge keeps in a segment, in an object beside each ring that it carries: "NAME.bridge-out"
- * beside the ring that it reads, "NAME.bridge-in" beside the one that it writes. ipc_top shows the
- * figures.
+ * beside the ring that it reads, "NAME.bridge-in" beside the one that it writes; where there is no
+ * room, in a segment named SEGMENT.NAME.bridge. ipc_top shows the figures.
  */
 #ifndef IPC_BRIDGE_STATE_H
 #define IPC_BRIDGE_STATE_H
@@ -31,6 +31,7 @@ struct bridge_state {
     uint64_t magic;
     uint32_t is_out, is_up; /* the direction; the bridges have agreed about this ring */
     uint64_t holder;        /* the id of the bridge, in the segment */
+    uint64_t inode;         /* of the ring's segment */
     uint64_t epoch;         /* out: the name of this ring's life, by chance. Never 0 */
     /* Counted from the first bridge on, over restarts. */
     uint64_t carried; /* messages: out: that the other side has; in: that were pushed */
