@@ -149,13 +149,28 @@ static struct place start_record(const struct source *s)
     return p;
 }
 
+/* Steps from *at, where a record is, to position `to`. 0; -ERANGE: no record ends there: a place that
+ * came over the link is not believed. */
+static int walk_to(const struct ipc_record_consumer *c, uint64_t *at, uint64_t to)
+{
+    uint64_t end = c->head + c->mask + 1 - 8;
+
+    if (to - *at > c->mask)
+        return -ERANGE;
+    while ((int64_t)(to - *at) > 0)
+        if (ipc_record_step_over_(c->data, c->mask, at, end - *at) <= 0)
+            return -ERANGE;
+    return *at == to ? 0 : -ERANGE;
+}
+
 static void release_record(struct source *s, struct place before)
 {
     struct ipc_record_consumer *c = &s->end.record;
+    uint64_t at = c->head;
 
-    if ((int64_t)(before.at - c->head) <= 0 || (int64_t)(s->ahead.record.head - before.at) < 0)
+    if ((int64_t)(s->ahead.record.head - before.at) < 0 || walk_to(c, &at, before.at) != 0)
         return;
-    c->head = c->run_start = before.at;
+    c->head = c->run_start = at;
     c->peeked = 0;
     ipc_record_publish_(c);
 }
@@ -163,17 +178,16 @@ static void release_record(struct source *s, struct place before)
 static int go_to_record(struct source *s, struct place from, uint64_t skip)
 {
     struct ipc_record_consumer *c = &s->end.record, *ahead = &s->ahead.record;
-    uint64_t at = from.at, end = c->head + c->mask + 1 - 8;
+    uint64_t at = c->head, end = c->head + c->mask + 1 - 8;
 
     s->number = from.number + skip;
-    if ((int64_t)(at - c->head) < 0) { /* a broadcast went on without us: nobody knows how many */
-        at = c->head;
+    if ((int64_t)(from.at - at) < 0) { /* a broadcast went on without us: nobody knows how many */
         s->number++;
         skip = 0;
-    }
+    } else if (walk_to(c, &at, from.at) != 0)
+        return -ERANGE;
     for (; skip > 0; skip--)
-        if (at - c->head > c->mask ||
-            ipc_record_step_over_(c->data, c->mask, &at, end - at) <= 0)
+        if (ipc_record_step_over_(c->data, c->mask, &at, end - at) <= 0)
             return -ERANGE;
     *ahead = *c;
     ahead->to = NULL;
@@ -234,6 +248,8 @@ static int go_to_lossy_record(struct source *s, struct place from, uint64_t skip
     uint64_t number = from.number + skip;
     size_t n;
 
+    if (from.at % 8 != 0)
+        return -ERANGE;
     h->r.head = h->r.run_start = from.at;
     h->r.peeked = 0;
     h->next = from.number;
