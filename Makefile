@@ -67,7 +67,7 @@ all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(TOOLS:%=build/%)
 	$(if $(BRIDGE),,@echo 'note: no ipc_bridge, as ZeroMQ is not here: make deps')
 	$(if $(AUDIO),,@echo 'note: no examples/audio, as JACK or libsndfile is not here: make deps-examples')
 
-build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) $(HEADERS) | build
+build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) tools/bridge/state.h $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
 
 # -O1 compiles in half the time of -O2, and libzmq takes the most when it runs.
@@ -215,7 +215,7 @@ fuzz: $(FUZZ:%=build/fuzz_%)
 	        build/corpus/$$f build/seeds/$$f || exit; \
 	done
 
-build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) $(HEADERS) | build
+build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) tools/bridge/state.h $(HEADERS) | build
 	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@ $(if $(findstring top,$@),-ljansson)
 
 # What is installed, below the prefix.
