@@ -39,7 +39,9 @@ struct ipc_channel_log_ {
     int64_t missing; /* sender: since when nothing is at the path; 0: something is */
     uint64_t limit;  /* sender: RLIMIT_FSIZE when last asked for; 0: not yet */
     int changes;     /* receiver: inotify's descriptor, or -1 */
-    int watch;       /* receiver: inotify's watch of the file */
+    int watch;       /* receiver: inotify's watch of the file; -1: none */
+    int shown;       /* receiver: the program has the descriptor */
+    unsigned polls;  /* receiver: calls in succession that did not sleep */
     int folder;      /* receiver: ... of its folder, when it is not at the path; else -1 */
     unsigned unread; /* receiver: there may be more behind what was read */
     unsigned check;  /* receiver: the file may have been cut or moved */
@@ -59,6 +61,7 @@ IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channe
 #define IPC_CHANNEL_LOG_MAGIC_ "ipc-log1"
 #define IPC_CHANNEL_LOOK_SENDER_ INT64_C(10000000) /* ns between looks at the path */
 #define IPC_CHANNEL_LOG_GRACE_ INT64_C(1000000000) /* ns in which another may make the file */
+#define IPC_CHANNEL_LOG_POLLS_ 64 /* so many polls in succession, and the watch is taken off */
 #define IPC_CHANNEL_LOG_EVENTS_ ((uint32_t)(IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF))
 
 IPC_INLINE uint64_t ipc_channel_get_64_(const unsigned char *from)
