@@ -11,6 +11,8 @@
 #define posix_fallocate fallocate_of_an_old_kernel
 #include "shm.h"
 
+#include <sys/resource.h>
+
 /* Under AddressSanitizer mlock does nothing and succeeds. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MLOCK_IS_A_DUMMY 1
@@ -126,6 +128,37 @@ static void memory_is_zeroed_aligned_and_usable_to_the_last_byte(void **state)
         MUST(ipc_shm_unlink(name) == 0);
     }
     print_message("%zu sizes from %zu to %zu bytes\n", i, sizes[0], sizes[i - 1]);
+}
+
+static long faults(void)
+{
+    struct rusage used;
+
+    MUST(getrusage(RUSAGE_SELF, &used) == 0);
+    return used.ru_minflt;
+}
+
+/* What is there is mapped by sixteen pages at a time, and can be written without another fault. */
+static void who_opens_takes_few_page_faults(void **state)
+{
+    long page = getpagesize(), pages = 512, before, opened;
+    struct ipc_shm seg, second;
+    long i;
+
+    (void)state;
+    SKIP_IF(is_emulated(), "qemu-user has page faults of its own");
+    DONE(ipc_shm_create(&seg, name, (size_t)(pages * page)), &seg);
+    SKIP_IF(madvise(seg.base, (size_t)page, MADV_POPULATE_READ) != 0, "Linux before 5.14");
+    before = faults();
+    DONE(ipc_shm_open(&second, name, ipc_in_ms(LONG_MS)), &second);
+    opened = faults();
+    MUST(opened - before < pages / 2);
+    for (i = 0; i < pages; i++)
+        ((volatile unsigned char *)second.base)[HEADER + (size_t)(i * page)] = 1;
+    MUST(faults() - opened < pages / 2);
+    ipc_shm_close(&second);
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(name), 0);
 }
 
 static void descriptor_is_closed_on_exec(void **state)
@@ -839,6 +872,7 @@ int main(int argc, char **argv)
         TEST(close_twice_and_close_of_a_refused_handle_do_nothing),
         TEST(unlinked_segment_stays_for_who_has_it),
         TEST(memory_is_zeroed_aligned_and_usable_to_the_last_byte),
+        TEST(who_opens_takes_few_page_faults),
         TEST(descriptor_is_closed_on_exec),
         TEST(bad_names_are_refused),
         TEST(impossible_sizes_are_refused),

@@ -243,7 +243,7 @@ LATENCY(chan)
 /* ------------------------------------------------------------------ the bare ring */
 
 /* Bytes of a ring, as many as a channel's. */
-#define LANE(B) (1u << ((B) > 65536 ? 22 : 18))
+#define LANE(B) (1u << 22)
 
 IPC_RECORDS(records)
 
