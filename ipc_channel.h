@@ -134,8 +134,9 @@
  *
  *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
  *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
- *         receiver is there before, it is told -EPIPE, also of a killed one. A receiver that is not
- *         told before the next sender has sent may receive from that one first.
+ *         receiver is there before, it is told -EPIPE, also of a killed one; and so is, in both
+ *         directions, a client whose next listener is there before. A receiver that is not told
+ *         before the next sender has sent may receive from that one first.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -7821,6 +7822,7 @@ IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
+    int gone = (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0; /* a send has found that out */
     int64_t rc;
 
     if (CK_CC_UNLIKELY(ipc_channel_must_agree_(ch)) &&
@@ -7830,12 +7832,17 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
         rc = ipc_channel_stream_recv_(ch, to, size, deadline);
         return rc == -EOWNERDEAD ? ipc_channel_auto_end_(ch, -EPIPE) : rc;
     }
+    if (CK_CC_UNLIKELY(gone)) { /* what is left; a peer that never sent was not seen at the ring's end */
+        ck_pr_fence_load();     /* as in ipc_channel_try_rest_ */
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        rc = rc == -ETIMEDOUT ? -EPIPE : rc;
+        return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
+    }
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
     if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
-        int gone = ipc_channel_auto_arm_(ch);
-
+        gone = ipc_channel_auto_arm_(ch);
         rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
         rc = rc == -ETIMEDOUT && gone ? -EPIPE : rc;
     }
@@ -8871,7 +8878,8 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
 {
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0 ||
         (ch->role & IPC_LISTEN) != 0 || ipc_channel_has_rest_(ch))
-        return -EPIPE;
+        return ipc_channel_refuse_(ch, -EPIPE, "%s:%s: the other side is gone", ch->kind->scheme,
+                                   ch->address);
     ipc_channel_leave_peer_(ch);
     return ch->kind->meet(ch, deadline);
 }
