@@ -163,7 +163,8 @@
  *     until it is full: see above. Fix: answers, in the other direction.
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
- *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
+ *     receiver of several, or of one sender of several, is not told; nor is that of an only sender,
+ *     where the next one is there before the call. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
  *   - A client's first call over unix:, unix-seq: and tcp: waits until the listener has been in a

@@ -31,6 +31,7 @@
 #define PROCESS 1024u     /* its address is a process: that has to end */
 #define ASKS 512u         /* the kernel is asked each 8 ms: not told at once, but soon */
 #define TWO_WAYS 2048u    /* also tried with both directions on both sides */
+#define SHARED 4096u      /* a ring of which several may receive */
 
 static const struct row {
     const char *scheme, *address; /* %s: this test's name; %u: a number of its own */
@@ -38,6 +39,7 @@ static const struct row {
 } rows[] = {
     {"auto", "%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | ASKS | TWO_WAYS, 3},
     {"ring", "%s", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS | TWO_WAYS, 0},
+    {"ring", "%s", SHARED | TELLS_RECEIVER | PROVES | KEEPS | EITHER | ASKS | MISSES, 0},
     {"sysvshm", "%u", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS | TWO_WAYS, 0},
     {"pipe", "", TELLS_RECEIVER | TELLS_SENDER | ALONE, 0},
     {"fifo", "/dev/shm/%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | MISSES, 0},
@@ -114,7 +116,7 @@ static void choose(void)
         (void)snprintf(address, sizeof address, now.row->address, name);
     (void)snprintf(uri, sizeof uri, "%s:%s", now.row->scheme, address);
     (void)snprintf(what, sizeof what, "%s%s, point %d: the %s, which %s, is %s", now.row->scheme,
-                   now.both ? " both ways" : "", now.point, now.goes == IPC_SEND ? "sender" : "receiver",
+                   now.both ? " both ways" : (now.row->is & SHARED) != 0 ? " shared" : "", now.point, now.goes == IPC_SEND ? "sender" : "receiver",
                    now.goes == now.listens ? "listens" : "does not listen", event_names[now.event]);
 }
 
@@ -130,6 +132,7 @@ static int open_as(unsigned role)
     memset(&how, 0, sizeof how);
     if (IS_A("ring") || IS_A("sysvshm") || IS_A("auto"))
         how.max = 1000; /* less memory to be cleared at each open */
+    how.receivers = (now.row->is & SHARED) != 0 ? 2 : 0;
     if (IS_A("pipe") && in_child) /* it has come by fork */
         return 0;
     role |= role == now.listens ? IPC_LISTEN : 0;
