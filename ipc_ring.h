@@ -565,6 +565,11 @@ struct ipc_ring_shared_ {
 #define IPC_RING_IS_COPYABLE_(TYPE) 1
 #endif
 
+/* Calls write to their handle with each message. A handle begins and ends with a line of nothing, so
+ * that it shares no line that is written with what stands beside it: a struct may have handles of
+ * two threads. (An alignment would not hold in memory of malloc, and of new before C++17.) */
+#define IPC_RING_APART_(WHERE) unsigned char WHERE[IPC_RING_LINE]
+
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
@@ -1350,6 +1355,7 @@ IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_spsc_producer {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     uint64_t tail;  /* next position to write */
@@ -1360,9 +1366,11 @@ struct ipc_spsc_producer {
     int error; /* sticks; then tail == limit */
     struct ipc_ring_self_ self;
     struct ipc_ring_copier_ copier;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_spsc_consumer {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     uint64_t head;      /* next position to read */
@@ -1373,10 +1381,12 @@ struct ipc_spsc_consumer {
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int idle;        /* the last look found nothing */
+    int idle;        /* the last look found nothing; 2: and all is published */
+    uint64_t empty;  /* if idle is 2: the sequence at head that said so */
     unsigned pauses; /* ck_pr_stall()s before the next look */
     int error;       /* sticks; then head == ready */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
@@ -1794,30 +1804,46 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: publishes the position, unless the messages before it are in the
- * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN,
- * or -EBADMSG. */
-IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
+IPC_FORCE_INLINE uint64_t ipc_spsc_sequence_at_head_(const struct ipc_spsc_consumer *c,
+                                                     size_t stride)
 {
-    uint64_t sequence = ck_pr_load_64(
+    return ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
+}
 
+/* The slot at head has that sequence, and is not full: publishes the position, unless the messages
+ * before it are in the caller's hand, and checks that the sequence is of the lap before, or 0.
+ * Returns -EAGAIN, or -EBADMSG. */
+IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, uint64_t sequence, int in_hand)
+{
     c->idle = 1;
     c->pauses = 0;
     if (c->at == NULL) /* lossy: the slot may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
-    if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
+    if (sequence != 0 && sequence != c->head - c->mask)
         return c->error = -EBADMSG;
-    if (!in_hand && c->published != c->head)
+    if (in_hand)
+        return -EAGAIN;
+    if (c->published != c->head)
         ipc_spsc_publish_(c);
+    c->idle = 2;
+    c->empty = sequence;
     return -EAGAIN;
+}
+
+/* Has nothing changed since a look found nothing and left nothing to do? A consumer that polls is
+ * in here, and sees a message the sooner, the less there is to do for each look. */
+IPC_FORCE_INLINE int ipc_spsc_is_still_empty_(const struct ipc_spsc_consumer *c, size_t stride)
+{
+    return c->idle == 2 && !ipc_ring_is_forked_(&c->self) &&
+           ipc_spsc_sequence_at_head_(c, stride) == c->empty;
 }
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. in_hand: as ipc_spsc_found_empty_. */
 IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
-    uint64_t ahead = 1;
+    uint64_t ahead = 1, sequence;
     unsigned i;
 
     if (c->error != 0)
@@ -1828,16 +1854,16 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
         if (rc < 0 || c->head != c->ready)
             return rc < 0 ? rc : 0;
     }
-    if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
-        return ipc_spsc_found_empty_(c, stride, in_hand);
+    if (c->pauses == 0 && (sequence = ipc_spsc_sequence_at_head_(c, stride)) != c->head + 1)
+        return ipc_spsc_found_empty_(c, sequence, in_hand);
     if (c->idle || stride > IPC_RING_SINGLE_) {
         c->idle = 0; /* likely a lone message, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
             ipc_ring_hold_back_(c->pauses);
-            if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
-                return ipc_spsc_found_empty_(c, stride, in_hand);
+            if (c->pauses > 0 && (sequence = ipc_spsc_sequence_at_head_(c, stride)) != c->head + 1)
+                return ipc_spsc_found_empty_(c, sequence, in_hand);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
@@ -1861,9 +1887,11 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready || ipc_ring_is_forked_(&c->self))
-               ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes), 0)
-               : 0;
+    size_t stride = ipc_ring_stride_(bytes);
+
+    if (CK_CC_LIKELY(c->head != c->ready && !ipc_ring_is_forked_(&c->self)))
+        return 0;
+    return ipc_spsc_is_still_empty_(c, stride) ? -EAGAIN : ipc_spsc_look_ahead_(c, stride, 0);
 }
 
 /* Moves on behind the message at head. Returns 1 if that published a position, as
@@ -2111,6 +2139,7 @@ IPC_INLINE int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t ca
 
 /* What both ends have. Private to their thread; no field is for the caller. */
 struct ipc_stream {
+    IPC_RING_APART_(before);
     unsigned char *data;
     uint64_t mask;
     uint64_t at;  /* our position */
@@ -2132,6 +2161,7 @@ struct ipc_stream {
 struct ipc_stream_producer {
     struct ipc_stream s;
     struct ipc_ring_copier_ copier;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_stream_consumer {
@@ -2139,6 +2169,7 @@ struct ipc_stream_consumer {
     unsigned pauses;    /* ck_pr_stall()s to hold back for; 0: it does not pay */
     unsigned try_in;    /* looks until it is tried again */
     unsigned try_after; /* ... and after the next try in vain */
+    IPC_RING_APART_(after);
 };
 
 /* Elements that may wrap: two pieces, of which the second often has 0 elements. */
@@ -2703,6 +2734,7 @@ struct ipc_record_sender {
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_record_producer {
+    IPC_RING_APART_(before);
     unsigned char *data; /* of our lane */
     uint64_t mask;
     uint64_t tail;    /* next position to write; the word there is 0 */
@@ -2720,6 +2752,7 @@ struct ipc_record_producer {
     int error; /* sticks */
     struct ipc_ring_self_ self;
     struct ipc_ring_copier_ copier;
+    IPC_RING_APART_(after);
 };
 
 /* Of a consumer that merges: see record_merge.h. */
@@ -2737,6 +2770,7 @@ struct ipc_record_merge_ {
 };
 
 struct ipc_record_consumer {
+    IPC_RING_APART_(before);
     unsigned char *data; /* of the lane that we are reading */
     uint64_t mask;
     uint64_t head;      /* next position to read */
@@ -2765,6 +2799,7 @@ struct ipc_record_consumer {
     uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
     uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
     struct ipc_record_merge_ merge;
+    IPC_RING_APART_(after);
 };
 
 /* Flags of a consumer: what is to be done before it looks for a record. */
@@ -4704,6 +4739,7 @@ struct ipc_broadcast_producer {
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_broadcast_consumer {
@@ -4717,6 +4753,7 @@ struct ipc_broadcast_consumer {
     int loss_pending; /* a loss was found after messages that a call returned: the next reports it
                        */
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 IPC_INLINE int ipc_broadcast_producer_disable_(struct ipc_broadcast_producer *p, int rc)
@@ -5140,6 +5177,8 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
         h->loss_pending = 0;
         return -EOVERFLOW;
     }
+    if (ipc_spsc_is_still_empty_(c, stride))
+        return -EAGAIN;
     rc = ipc_spsc_look_ahead_(c, stride, 0);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
         rc = ipc_broadcast_check_lapped_(
@@ -5402,6 +5441,7 @@ struct ipc_record_broadcast_producer {
     unsigned checkpoints, first_checkpoint;
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_record_broadcast_consumer {
@@ -5414,6 +5454,7 @@ struct ipc_record_broadcast_consumer {
     int loss_pending; /* a loss was found after records that a call returned: the next reports it */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 IPC_INLINE int ipc_record_broadcast_producer_disable_(struct ipc_record_broadcast_producer *p,
@@ -6226,6 +6267,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
 
 /* What both ends have. Private to their thread; no field is for the caller. */
 struct ipc_mpmc {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     unsigned shift;         /* position >> shift is its lap */
@@ -6255,6 +6297,7 @@ struct ipc_mpmc {
     struct ipc_ring_self_ self;
     struct ipc_ring_seat_ *seats;
     unsigned seats_count;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_producer {
@@ -7740,6 +7783,7 @@ IPC_INLINE int ipc_call_init(void *mem, size_t size, size_t request, size_t repl
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_call_client {
+    IPC_RING_APART_(before);
     unsigned char *slot; /* ours */
     uint64_t word;       /* what we last stored in it, or found when it became ours to write */
     int doing;           /* IPC_CALL_OURS_ ... */
@@ -7755,6 +7799,7 @@ struct ipc_call_client {
     void *arg;
     int error; /* sticks */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 #define IPC_CALL_OURS_ 0      /* the slot is ours to write */
@@ -7764,6 +7809,7 @@ struct ipc_call_client {
 #define IPC_CALL_ABANDONED_ 4 /* given up: a server may still have it */
 
 struct ipc_call_server {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t count;
     uint64_t next; /* slot to look at */
@@ -7774,6 +7820,7 @@ struct ipc_call_server {
     uint64_t id;
     int error; /* of attach or detach */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 IPC_FORCE_INLINE uint64_t *ipc_call_caller_(unsigned char *slot)

@@ -208,6 +208,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
 
 /* What both ends have. Private to their thread; no field is for the caller. */
 struct ipc_mpmc {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     unsigned shift;         /* position >> shift is its lap */
@@ -237,6 +238,7 @@ struct ipc_mpmc {
     struct ipc_ring_self_ self;
     struct ipc_ring_seat_ *seats;
     unsigned seats_count;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_producer {
