@@ -6081,6 +6081,8 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *   from              to               made by, and its fence
  *   L,FREE            L,WRITING,k      producer k; acquire after it
  *   L,FREE            L,FULL           the only producer (SPMC): release before it; store
+ *   L,FREE            L,FULL           any producer that puts a message of up to 8 bytes there in
+ *                                      the same step: one compare-and-swap of both, on x86-64
  *   L,WRITING,k       L,FULL           k; release before it
  *   L,WRITING,k       L,LATE_WRITER,k  any consumer, or a producer of the next lap: passed over
  *   L,READING,c       L+1,LATE_        a producer of the next lap: passed over
@@ -6201,6 +6203,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 31)
 
+#define IPC_MPMC_SHORT_ 8u     /* bytes; a message of up to that is in the 8 before the word */
 #define IPC_MPMC_LOOKS_ 128u   /* looks at a holder in the way, before it is passed over */
 #define IPC_MPMC_PREFETCH_ 16u /* how many slots ahead lines are asked for */
 /* Looks at an impossible word, before the ring is called corrupt. Such a word may only be old: a
@@ -6339,6 +6342,16 @@ IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t pos
                                           size_t stride)
 {
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
+}
+
+/* Where the message of that slot is: a short one beside the word, see ipc_mpmc_push_short_. */
+IPC_FORCE_INLINE unsigned char *ipc_mpmc_message_(const struct ipc_mpmc *m, uint64_t position,
+                                                  size_t bytes)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+
+    return ipc_mpmc_slot_(m, position, stride) +
+           (bytes <= IPC_MPMC_SHORT_ ? stride - sizeof(uint64_t) - IPC_MPMC_SHORT_ : 0);
 }
 
 /* What the word of a slot tells a handle: see the second table at the top of this file. */
@@ -6692,6 +6705,47 @@ IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t s
         ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
+/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
+ * take, frees what dead processes have left where nobody comes by. Returns rc. */
+IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
+{
+    m->idle = 1;
+    m->pauses = 0;
+    m->ready = m->next;
+    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
+        m->misses = 0;
+        (void)ipc_mpmc_recover_(m, 0);
+    }
+    return rc;
+}
+
+/* Sends a message of up to 8 bytes at the next position, if that is free, by one compare-and-swap of
+ * the message and its word: nobody ever holds the slot. Of longer ones, and on other processors, the
+ * claim and the commit take one each. 0: the slot is not free, or another producer was first. */
+IPC_FORCE_INLINE int ipc_mpmc_push_short_(struct ipc_mpmc *m, const void *message, size_t bytes)
+{
+#if defined(__x86_64__) && defined(CK_F_PR_CAS_64_2)
+    size_t stride = ipc_ring_line_stride_(bytes);
+    uint64_t p = m->next, *word = ipc_mpmc_word_(m, p, stride), from[2], to[2] = {0, 0};
+
+    if (bytes > IPC_MPMC_SHORT_ || CK_CC_UNLIKELY((m->error | m->claimed) != 0))
+        return 0;
+    ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FREE_);
+    from[0] = ck_pr_load_64(word - 1);
+    from[1] = ipc_mpmc_free_word_(m, p);
+    memcpy(to, message, bytes);
+    to[1] = from[1] + IPC_MPMC_FULL_;
+    if (CK_CC_UNLIKELY(ck_pr_load_64(word) != from[1] || !ck_pr_cas_64_2(word - 1, from, to)))
+        return 0;
+    m->next = p + 1;
+    ipc_mpmc_publish_hint_(m, &m->ring->tail);
+    return 1;
+#else
+    (void)m, (void)message, (void)bytes;
+    return 0;
+#endif
+}
+
 /* ------------------------------------------------------------------ what an end can tell */
 
 /* How many positions are between two hints, at least 0 and at most the capacity. */
@@ -6817,20 +6871,6 @@ IPC_FORCE_INLINE int ipc_mpmc_end_run_(struct ipc_mpmc *m, uint64_t p, unsigned 
     return -ESTALE;
 }
 
-/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
- * take, frees what dead processes have left where nobody comes by. Returns rc. */
-IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
-{
-    m->idle = 1;
-    m->pauses = 0;
-    m->ready = m->next;
-    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
-        m->misses = 0;
-        (void)ipc_mpmc_recover_(m, 0);
-    }
-    return rc;
-}
-
 /* Claims a position for one message, mostly the next. 0, the errors of ipc_mpmc_claim_run_, or
  * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until
  * the message is there. */
@@ -6915,9 +6955,7 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 IPC_INLINE int ipc_mpmc_push_claimed_(struct ipc_mpmc_producer *h, const void *message,
                                       size_t bytes)
 {
-    size_t stride = ipc_ring_line_stride_(bytes);
-
-    ipc_ring_put_words_(ipc_mpmc_slot_(&h->m, h->m.held_position, stride), message, bytes);
+    ipc_ring_put_words_(ipc_mpmc_message_(&h->m, h->m.held_position, bytes), message, bytes);
     return ipc_mpmc_commit_(h, bytes);
 }
 
@@ -6931,6 +6969,8 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
 
     if (!ipc_mpmc_is_ours_(m))
         return m->error;
+    if ((how & IPC_MPMC_ONE_PRODUCER) == 0 && ipc_mpmc_push_short_(m, message, bytes))
+        return 0;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
@@ -6940,7 +6980,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
+        ipc_ring_put_words_(ipc_mpmc_message_(m, p, bytes), message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not earlier: a successor begins there */
                 ipc_mpmc_publish_hint_(m, &m->ring->tail);
@@ -6985,7 +7025,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         for (i = 0; i < (unsigned)run; i++) {
             if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
                 ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
+            ipc_ring_put_words_(ipc_mpmc_message_(m, p + i, bytes), from + (done + i) * bytes, bytes);
         }
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
@@ -7015,7 +7055,7 @@ IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
         }
     }
-    return ipc_mpmc_slot_(m, m->held_position, stride);
+    return ipc_mpmc_message_(m, m->held_position, bytes);
 }
 
 /* ------------------------------------------------------------------ the consumers' path */
@@ -7140,7 +7180,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
         m->held_position = position;
         m->claimed = 1;
     }
-    return ipc_mpmc_slot_(m, m->held_position, stride);
+    return ipc_mpmc_message_(m, m->held_position, bytes);
 }
 
 IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, size_t bytes,
@@ -7155,7 +7195,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0)) {
         if (m->error != 0)
             return m->error;
-        memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
+        memcpy(message, ipc_mpmc_message_(m, m->held_position, bytes), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
@@ -7174,7 +7214,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
         /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
          * ipc_mpmc_end_run_. */
         ck_pr_fence_load();
-        ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
+        ipc_ring_get_words_(message, ipc_mpmc_message_(m, p, bytes), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
         ck_pr_fence_release(); /* no twin: the models delay no load past a store */
         free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
@@ -7203,7 +7243,7 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
     for (i = 0; i < run; i++) {
         if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
             ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
+        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_message_(m, p + i, bytes), bytes);
     }
     if (!ck_pr_cas_64(ipc_mpmc_word_(m, p, stride), word, taken))
         return 0;
@@ -7455,8 +7495,8 @@ IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *mess
                                                   : -EMSGSIZE;
 }
 
-/* Push without a copy: returns the slot to write to, 64-byte aligned, and the same one until commit
- * or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
+/* Push without a copy: returns the slot to write to, aligned as the message needs, and the same one
+ * until commit or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
  * is passed over; then commit moves the message. Lock-free. */
 IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
