@@ -566,9 +566,9 @@ struct ipc_ring_shared_ {
 #define IPC_RING_IS_COPYABLE_(TYPE) 1
 #endif
 
-/* Calls write to their handle with each message. A handle begins and ends with a line of nothing, so
- * that it shares no line that is written with what stands beside it: a struct may have handles of
- * two threads. (An alignment would not hold in memory of malloc, and of new before C++17.) */
+/* Calls write to their handle with each message. A handle begins and ends with a line of nothing,
+ * so that it shares no line that is written with what stands beside it: a struct may have handles
+ * of two threads. (An alignment would not hold in memory of malloc, and of new before C++17.) */
 #define IPC_RING_APART_(WHERE) unsigned char WHERE[IPC_RING_LINE]
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
@@ -6720,9 +6720,10 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
     return rc;
 }
 
-/* Sends a message of up to 8 bytes at the next position, if that is free, by one compare-and-swap of
- * the message and its word: nobody ever holds the slot. Of longer ones, and on other processors, the
- * claim and the commit take one each. 0: the slot is not free, or another producer was first. */
+/* Sends a message of up to 8 bytes at the next position, if that is free, by one compare-and-swap
+ * of the message and its word: nobody ever holds the slot. For longer messages, and on other
+ * processors, claim and commit take one each. 0: the slot is not free, or another producer was
+ * first. */
 IPC_FORCE_INLINE int ipc_mpmc_push_short_(struct ipc_mpmc *m, const void *message, size_t bytes)
 {
 #if defined(__x86_64__) && defined(CK_F_PR_CAS_64_2)
@@ -7026,7 +7027,8 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         for (i = 0; i < (unsigned)run; i++) {
             if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
                 ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_ring_put_words_(ipc_mpmc_message_(m, p + i, bytes), from + (done + i) * bytes, bytes);
+            ipc_ring_put_words_(ipc_mpmc_message_(m, p + i, bytes), from + (done + i) * bytes,
+                                bytes);
         }
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
@@ -7497,8 +7499,8 @@ IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *mess
 }
 
 /* Push without a copy: returns the slot to write to, aligned as the message needs, and the same one
- * until commit or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
- * is passed over; then commit moves the message. Lock-free. */
+ * until commit or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is
+ * held for long is passed over; then commit moves the message. Lock-free. */
 IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
     return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;

@@ -244,7 +244,8 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         for (i = 0; i < (unsigned)run; i++) {
             if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
                 ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_ring_put_words_(ipc_mpmc_message_(m, p + i, bytes), from + (done + i) * bytes, bytes);
+            ipc_ring_put_words_(ipc_mpmc_message_(m, p + i, bytes), from + (done + i) * bytes,
+                                bytes);
         }
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
@@ -715,8 +716,8 @@ IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *mess
 }
 
 /* Push without a copy: returns the slot to write to, aligned as the message needs, and the same one
- * until commit or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
- * is passed over; then commit moves the message. Lock-free. */
+ * until commit or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is
+ * held for long is passed over; then commit moves the message. Lock-free. */
 IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
     return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;

@@ -660,9 +660,10 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
     return rc;
 }
 
-/* Sends a message of up to 8 bytes at the next position, if that is free, by one compare-and-swap of
- * the message and its word: nobody ever holds the slot. Of longer ones, and on other processors, the
- * claim and the commit take one each. 0: the slot is not free, or another producer was first. */
+/* Sends a message of up to 8 bytes at the next position, if that is free, by one compare-and-swap
+ * of the message and its word: nobody ever holds the slot. For longer messages, and on other
+ * processors, claim and commit take one each. 0: the slot is not free, or another producer was
+ * first. */
 IPC_FORCE_INLINE int ipc_mpmc_push_short_(struct ipc_mpmc *m, const void *message, size_t bytes)
 {
 #if defined(__x86_64__) && defined(CK_F_PR_CAS_64_2)
