@@ -12,10 +12,11 @@
  *     -c N     updates in the ring, a power of two (65536)
  *     -n N     orders to have room for; there may be more (65536)
  *     -b FILE  writes the books at the end
+ *     -p       a capture: looks at the clock all the time between packets, on a core of its own
  *     -w       waits for a line of standard input before it begins
  *
- * It never waits for a reader, and ends with the file, the session of a group, or a signal. If it is killed,
- * start it again: readers go on.
+ * It never waits for a reader, and ends with the file, the session of a group, or a signal. If it
+ * is killed, start it again: readers go on.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -37,6 +38,7 @@ struct feed {
     int64_t patience;  /* until when a socket's reader may hold the feed up */
     uint64_t exchange; /* of the last message */
     int over;          /* the session is */
+    unsigned stocks;   /* of the numbers below this one some have names */
     unsigned refresh;  /* the stock whose turn was last */
     uint64_t packets, messages, count[ITCH_TYPES], unknown;
     uint64_t gaps, lost; /* lost: messages */
@@ -105,9 +107,9 @@ static int publish_next_stock(struct feed *f)
 {
     unsigned i = f->refresh;
 
-    while (++i < STOCKS && f->market.book[i].stock[0] == 0)
+    while (++i < f->stocks && f->market.book[i].stock[0] == 0)
         ;
-    f->refresh = i < STOCKS ? i : 0;
+    f->refresh = i < f->stocks ? i : 0;
     if (f->refresh == 0)
         return 0;
     publish_stock(f, i);
@@ -174,6 +176,7 @@ static void take_message(struct feed *f, const unsigned char *m, size_t n)
         break;
     case 'R':
         memcpy(f->market.book[locate].stock, m + 11, 8);
+        f->stocks = f->stocks > locate ? f->stocks : locate + 1;
         publish_stock(f, locate);
         break;
     case 'A':
@@ -263,19 +266,26 @@ static void take_datagram(struct feed *f, const unsigned char *d, size_t n)
 
 /* ------------------------------------------------------------------ where they come from */
 
-/* Sleeps until shortly before the time, and looks at the clock for the rest. */
-static void wait_until(int64_t due)
+struct options {
+    const char *books, *filter;
+    uint64_t capacity, orders;
+    double pace;
+    int polls, waits;
+};
+
+/* Sleeps until shortly before the time, unless it polls, and looks at the clock for the rest. */
+static void wait_until(int64_t due, int polls)
 {
     int64_t early = due - 60000;
     struct timespec t = {early / 1000000000, early % 1000000000};
 
-    if (early > ipc_clock())
+    if (!polls && early > ipc_clock())
         (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
     while (ipc_clock() < due && !stopped)
         ck_pr_stall();
 }
 
-static void read_capture(struct feed *f, const char *path, const char *filter, double pace)
+static void read_capture(struct feed *f, const char *path, const struct options *o)
 {
     char why[PCAP_ERRBUF_SIZE];
     pcap_t *pcap = pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, why);
@@ -291,9 +301,9 @@ static void read_capture(struct feed *f, const char *path, const char *filter, d
     if (pcap_datalink(pcap) != DLT_EN10MB)
         errx(1, "%s: a capture of %s, not of Ethernet", path,
              pcap_datalink_val_to_description_or_dlt(pcap_datalink(pcap)));
-    if (pcap_compile(pcap, &program, filter, 1, PCAP_NETMASK_UNKNOWN) != 0 ||
+    if (pcap_compile(pcap, &program, o->filter, 1, PCAP_NETMASK_UNKNOWN) != 0 ||
         pcap_setfilter(pcap, &program) != 0)
-        errx(1, "%s: %s", filter, pcap_geterr(pcap));
+        errx(1, "%s: %s", o->filter, pcap_geterr(pcap));
     while (!stopped && (rc = pcap_next_ex(pcap, &head, &frame)) == 1) {
         datagram = frame_find(frame, head->caplen, &n);
         if (datagram == NULL)
@@ -303,9 +313,9 @@ static void read_capture(struct feed *f, const char *path, const char *filter, d
             first = time;
             begin = ipc_clock();
         }
-        f->packet = pace > 0 ? begin + (int64_t)((double)(time - first) / pace) : ipc_clock();
-        if (pace > 0)
-            wait_until(f->packet);
+        f->packet = o->pace > 0 ? begin + (int64_t)((double)(time - first) / o->pace) : ipc_clock();
+        if (o->pace > 0)
+            wait_until(f->packet, o->polls);
         take_datagram(f, datagram, n);
         out_record(&f->out, time, datagram, n);
     }
@@ -367,52 +377,63 @@ static void report(const struct feed *f, double seconds)
         printf("feed: %10" PRIu64 " %c %s\n", f->count[i], itch_types[i].type, itch_types[i].name);
 }
 
-int main(int argc, char **argv)
+static void parse(struct options *o, int argc, char **argv)
 {
-    static struct feed f;
-    const char *books = NULL, *filter = "udp";
-    uint64_t capacity = 1 << 16, orders = 1 << 16;
-    double pace = 1, seconds;
-    int64_t begin;
-    int c, waits = 0;
+    int c;
 
-    while ((c = getopt(argc, argv, "x:f:c:n:b:w")) != -1)
+    while ((c = getopt(argc, argv, "x:f:c:n:b:pw")) != -1)
         switch (c) {
         case 'x':
-            pace = atof(optarg);
+            o->pace = atof(optarg);
             break;
         case 'f':
-            filter = optarg;
+            o->filter = optarg;
             break;
         case 'c':
-            capacity = strtoull(optarg, NULL, 0);
+            o->capacity = strtoull(optarg, NULL, 0);
             break;
         case 'n':
-            orders = strtoull(optarg, NULL, 0);
+            o->orders = strtoull(optarg, NULL, 0);
             break;
         case 'b':
-            books = optarg;
+            o->books = optarg;
+            break;
+        case 'p':
+            o->polls = 1;
             break;
         case 'w':
-            waits = 1;
+            o->waits = 1;
             break;
         default:
             argc = 0;
         }
     if (argc != optind + 2)
-        errx(2, "usage: feed [-x pace] [-f filter] [-c updates] [-n orders] [-b books] [-w] "
+        errx(2, "usage: feed [-x pace] [-f filter] [-c updates] [-n orders] [-b books] [-p] [-w] "
                 "FILE.pcap|udp:GROUP%%LINK:PORT SEGMENT|unix-seq:PATH");
+}
+
+int main(int argc, char **argv)
+{
+    static struct feed f;
+    struct options o = {.filter = "udp", .capacity = 1 << 16, .orders = 1 << 16, .pace = 1};
+    const char *from, *to;
+    double seconds;
+    int64_t begin;
+
+    parse(&o, argc, argv);
+    from = argv[optind];
+    to = argv[optind + 1];
     (void)signal(SIGINT, stop);
     (void)signal(SIGTERM, stop);
-    market_open(&f.market, orders);
-    out_open(&f.out, argv[optind + 1], capacity);
-    if (waits)
+    market_open(&f.market, o.orders);
+    out_open(&f.out, to, o.capacity);
+    if (o.waits)
         wait_for_line(&f.out);
     begin = ipc_clock();
-    if (strncmp(argv[optind], "udp:", 4) == 0)
-        read_group(&f, argv[optind]);
+    if (strncmp(from, "udp:", 4) == 0)
+        read_group(&f, from);
     else
-        read_capture(&f, argv[optind], filter, pace);
+        read_capture(&f, from, &o);
     seconds = (double)(ipc_clock() - begin) / 1e9;
     f.patience = ipc_in_ms(10000);
     for (f.refresh = 0;
@@ -420,8 +441,8 @@ int main(int argc, char **argv)
         ;
     out_close(&f.out, f.patience);
     report(&f, seconds);
-    if (books != NULL)
-        put_books(books, f.market.book, 1);
+    if (o.books != NULL)
+        put_books(o.books, f.market.book, 1);
     market_close(&f.market);
     return 0;
 }

@@ -12,9 +12,9 @@
  *     -b FILE  writes the books at the end: the lines of feed -b, found by looking at all orders
  *
  * The stocks that begin the list trade most. Orders come in bursts, around a price that wanders;
- * most are deleted, some replaced, cancelled in part or executed, which moves the price. The day has
- * its system events, the stock directory, an opening and a closing cross, a halt, and each of the
- * other messages at least once.
+ * most are deleted, some replaced, cancelled in part or executed, which moves the price. The day
+ * has its system events, the stock directory, an opening and a closing cross, a halt, and each of
+ * the other messages at least once.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -27,6 +27,7 @@
 #define SECOND UINT64_C(1000000000)
 #define DAY                                                                                        \
     (UINT64_C(1767618000) * SECOND) /* 2026-01-05 in New York, whose midnight is 05:00 UTC */
+#define OPENING (34200 * SECOND)    /* 09:30 */
 #define SESSION "20260105AA"
 
 struct live {
@@ -637,43 +638,55 @@ static void open_output(struct day *d, const char *to)
     pcap_close(pcap);
 }
 
-int main(int argc, char **argv)
+struct options {
+    const char *books;
+    uint64_t messages, milliseconds, seed;
+    unsigned stocks;
+};
+
+static void parse(struct options *o, int argc, char **argv)
 {
-    static struct day d = {.stocks = 50, .sequence = 1, .now = 34200 * SECOND}; /* 09:30 */
-    uint64_t messages = 100000, milliseconds = 10000, seed = 1;
-    const char *books = NULL;
     int c;
 
     while ((c = getopt(argc, argv, "n:t:k:s:b:")) != -1)
         switch (c) {
         case 'n':
-            messages = strtoull(optarg, NULL, 0);
+            o->messages = strtoull(optarg, NULL, 0);
             break;
         case 't':
-            milliseconds = strtoull(optarg, NULL, 0);
+            o->milliseconds = strtoull(optarg, NULL, 0);
             break;
         case 'k':
-            d.stocks = (unsigned)strtoul(optarg, NULL, 0);
+            o->stocks = (unsigned)strtoul(optarg, NULL, 0);
             break;
         case 's':
-            seed = strtoull(optarg, NULL, 0);
+            o->seed = strtoull(optarg, NULL, 0);
             break;
         case 'b':
-            books = optarg;
+            o->books = optarg;
             break;
         default:
             argc = 0;
         }
-    if (argc != optind + 1 || messages == 0 || d.stocks == 0 || d.stocks >= STOCKS)
+    if (argc != optind + 1 || o->messages == 0 || o->stocks == 0 || o->stocks >= STOCKS)
         errx(2, "usage: generate [-n messages] [-t milliseconds] [-k stocks] [-s seed] [-b books] "
                 "FILE.pcap|udp:GROUP%%LINK:PORT");
-    d.random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    d.mean = milliseconds * 1000000 / messages;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.messages = 100000, .milliseconds = 10000, .seed = 1, .stocks = 50};
+    static struct day d = {.sequence = 1, .now = OPENING};
+
+    parse(&o, argc, argv);
+    d.stocks = o.stocks;
+    d.random = o.seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    d.mean = o.milliseconds * 1000000 / o.messages;
     make_stocks(&d);
     open_output(&d, argv[optind]);
-    make_day(&d, messages);
-    if (books != NULL)
-        write_books(&d, books);
+    make_day(&d, o.messages);
+    if (o.books != NULL)
+        write_books(&d, o.books);
     if (d.file != NULL && pcap_dump_flush(d.file) != 0)
         err(1, "%s", argv[optind]);
     if (d.file != NULL)
@@ -681,7 +694,7 @@ int main(int argc, char **argv)
     else
         ipc_channel_close(&d.group);
     printf("generate: %" PRIu64 " messages, %" PRIu64 " orders, %.3f s\n", d.messages, d.reference,
-           (double)(d.now - 34200 * SECOND) / 1e9);
+           (double)(d.now - OPENING) / 1e9);
     while (d.stocks-- > 0)
         free(d.stock[d.stocks].live);
     free(d.stock);

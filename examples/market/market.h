@@ -1,7 +1,7 @@
 /*
  * What the feed and its readers share: the updates, the rings in the segment, and the same updates
- * over a Unix socket. Where a function takes `where`, that is the name of a segment, or the URI of a
- * channel with clients (unix-seq:PATH).
+ * over a Unix socket. Where a function takes `where`, that is the name of a segment, or the URI of
+ * a channel with clients (unix-seq:PATH).
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -43,7 +43,7 @@ struct update {
 };
 IPC_BROADCAST(updates, struct update)
 
-/* The datagrams as they came, for the recorder: int64_t, nanoseconds since 1970; then the payload. */
+/* The datagrams as they came, for the recorder: nanoseconds since 1970, an int64_t; the payload. */
 IPC_RECORD_BROADCAST(packets)
 
 enum { PACKETS = 1 << 22, READERS = 64 };

@@ -11,8 +11,8 @@
  *     -v       says how far it is, each 1000 updates
  *
  * It waits ten seconds for a feed, says "ready", and ends when the feed ends. If the feed is killed
- * it waits for the next. If the strategy is killed, start it again: the feed does not notice. A quote
- * is whole, and each stock's comes again from time to time, so what was missed is made good.
+ * it waits for the next. If the strategy is killed, start it again: the feed does not notice. A
+ * quote is whole, and each stock's comes again from time to time, so what was missed is made good.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -72,63 +72,63 @@ static void take(struct seen *s, const struct update *u)
     }
 }
 
+struct options {
+    const char *name, *file;
+    int64_t slow;
+    int polls, verbose;
+};
+
 /* Until the feed ends. */
-static void follow(struct in *in, struct seen *s, const char *name, int polls, int64_t slow,
-                   int verbose)
+static void follow(struct in *in, struct seen *s, const struct options *o)
 {
     struct update u;
     int rc = 0;
 
     while (rc != -EPIPE) {
-        rc = polls ? in_poll(in, &u) : in_take(in, &u, IPC_FOREVER);
+        rc = o->polls ? in_poll(in, &u) : in_take(in, &u, IPC_FOREVER);
         switch (rc) {
         case 0:
             take(s, &u);
-            work(slow);
-            if (verbose && s->updates % 1000 == 0)
-                warnx("%s: %" PRIu64 " updates", name, s->updates);
+            work(o->slow);
+            if (o->verbose && s->updates % 1000 == 0)
+                warnx("%s: %" PRIu64 " updates", o->name, s->updates);
             break;
         case -EOVERFLOW:
             s->laps++; /* the updates' numbers tell how many were missed */
             break;
         case -EOWNERDEAD:
-            warnx("%s: the feed was killed: waiting for the next", name);
+            warnx("%s: the feed was killed: waiting for the next", o->name);
             s->number = 0;
             break;
         case -EPIPE:
         case -EINTR:
             break;
         default:
-            errx(1, "%s: %s", name, strerror(-rc));
+            errx(1, "%s: %s", o->name, strerror(-rc));
         }
     }
 }
 
-int main(int argc, char **argv)
+static void parse(struct options *o, int argc, char **argv)
 {
-    static const double at[] = {50, 90, 99, 99.9, 99.99};
-    const char *name = "strategy", *file = NULL;
-    struct seen s = {0};
-    int64_t slow = 0;
-    struct in in;
-    int c, polls = 0, verbose = 0;
+    int c;
 
     while ((c = getopt(argc, argv, "n:ps:o:v")) != -1)
         switch (c) {
         case 'n':
-            name = optarg;
+            o->name = optarg;
             break;
         case 'p':
-            polls = 1;
+            o->polls = 1;
             break;
         case 's':
-            slow = atoll(optarg);
+            o->slow = atoll(optarg);
             break;
         case 'o':
-            file = optarg;
+            o->file = optarg;
             break;
         case 'v':
-            verbose = 1;
+            o->verbose = 1;
             break;
         default:
             argc = 0;
@@ -136,20 +136,37 @@ int main(int argc, char **argv)
     if (argc != optind + 1)
         errx(2, "usage: strategy [-n name] [-p] [-s microseconds] [-o file] [-v] "
                 "SEGMENT|unix-seq:PATH");
-    memset(book, 0, sizeof book); /* so that no update waits for a page */
-    memset(&latency, 0, sizeof latency);
-    in_open(&in, argv[optind], ipc_in_ms(10000));
-    warnx("%s: ready", name);
-    follow(&in, &s, name, polls, slow, verbose);
-    in_close(&in);
+}
+
+static void report(const struct seen *s, const char *name)
+{
+    static const double at[] = {50, 90, 99, 99.9, 99.99};
+    unsigned i;
+
     printf("%s: %" PRIu64 " updates, %" PRIu64 " missed in %" PRIu64 " laps, %" PRIu64
            " trades, %" PRIu64 " signals, %" PRIu64
            " messages lost by the feed; ns from the packet:",
-           name, s.updates, s.missed, s.laps, s.trades, s.signals, s.lost);
-    for (c = 0; c < (int)(sizeof at / sizeof at[0]); c++)
-        printf(" p%g %" PRIu64, at[c], histogram_at(&latency, at[c]));
+           name, s->updates, s->missed, s->laps, s->trades, s->signals, s->lost);
+    for (i = 0; i < sizeof at / sizeof at[0]; i++)
+        printf(" p%g %" PRIu64, at[i], histogram_at(&latency, at[i]));
     printf(" max %" PRIu64 "\n", latency.max);
-    if (file != NULL)
-        put_books(file, book, 0);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.name = "strategy"};
+    struct seen s = {0};
+    struct in in;
+
+    parse(&o, argc, argv);
+    memset(book, 0, sizeof book); /* so that no update waits for a page */
+    memset(&latency, 0, sizeof latency);
+    in_open(&in, argv[optind], ipc_in_ms(10000));
+    warnx("%s: ready", o.name);
+    follow(&in, &s, &o);
+    in_close(&in);
+    report(&s, o.name);
+    if (o.file != NULL)
+        put_books(o.file, book, 0);
     return 0;
 }
