@@ -192,7 +192,7 @@ soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) | build
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 	sh tests/audio build 60
 	IPC_MARKET_MESSAGES=1000000 sh tests/market build/market capture
-	for i in 1 2 3 4 5 6 7 8 9 10; do sh tests/market build/market kills lossy gaps group || exit; done
+	for i in 1 2 3 4 5 6 7 8 9 10; do sh tests/market build/market ring_kills socket_kills lossy gaps group || exit; done
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture

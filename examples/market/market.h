@@ -194,7 +194,7 @@ static inline void in_open(struct in *in, const char *where, int64_t deadline)
 /*
  * The next update. 0; -ETIMEDOUT, -EINTR; -EOVERFLOW: the ring has lapped this reader, which goes
  * on with a later update; -EPIPE: the feed has ended; -EOWNERDEAD: it was killed, and the next call
- * waits for its successor. Otherwise -EBADMSG or the like.
+ * waits for its successor; over a socket this one does. Otherwise -EBADMSG or the like.
  */
 static inline int in_take(struct in *in, struct update *u, int64_t deadline)
 {
@@ -204,7 +204,7 @@ static inline int in_take(struct in *in, struct update *u, int64_t deadline)
         return updates_recv(&in->ring, u, deadline);
     n = ipc_channel_recv(&in->ch, u, sizeof *u, deadline);
     if (n == -EPIPE && !in->ended) { /* a socket does not tell killed from closed */
-        (void)ipc_channel_send(&in->ch, "", 1, ipc_in_ms(10000));
+        (void)ipc_channel_send(&in->ch, "", 1, IPC_FOREVER); /* to the successor */
         return -EOWNERDEAD;
     }
     if (n == sizeof *u)
