@@ -87,7 +87,7 @@
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
  * nobody: a sleeper therefore looks again once a second, and at its deadline. Deadlines are
- * absolute (IPC_NOW, ipc_in_ms, IPC_FOREVER).
+ * absolute (IPC_NOW, ipc_in_ms, IPC_FOREVER). Calls have others, see below.
  *   int NAME_send(struct NAME_producer *, const TYPE *, int64_t deadline)
  *   int NAME_recv(struct NAME_consumer *, TYPE *, int64_t deadline)
  *       push and pop that wait for room, or for a message, and wake the other end. Blocking. The
