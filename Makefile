@@ -3,7 +3,7 @@
 #   make deps bench   install what is missing, measure this machine for a minute
 #   make bench-full   measure everything: three quarters of an hour
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
-#   make deps-examples  install what examples/audio needs: JACK, libsndfile (Debian)
+#   make deps-examples  install what examples/audio needs: JACK, libsndfile; wrk, to load examples/web (Debian)
 #   make deps-report  install what the report needs: matplotlib
 #   make report       build/report.html: what make bench measured as one page to read and to send
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
@@ -161,7 +161,7 @@ CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
 check-cpus: | build
 	@CPUS='$(CPUS)' $(TESTS) cpus
 
-soak: $(AUDIO:%=build/%) | build
+soak: $(AUDIO:%=build/%) build/web | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
 	IPC_NOTIFY_WAITS=10000000 build/test_notify thorough
 	IPC_NOTIFY_WAITS=10000000 build/test_notify no_wake_is_missed
@@ -182,6 +182,7 @@ soak: $(AUDIO:%=build/%) | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 	sh tests/audio build 60
+	sh tests/web 60
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
