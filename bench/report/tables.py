@@ -14,6 +14,7 @@ EXTRA = {
     "cpu_ns": (">CPU/message", lambda r: duration(r["cpu_ns"])),
     "reader": (">each reader", lambda r: value(r, r["reader"])),
     "missed": (">missed", lambda r: f"{100 * r['missed']:.0f} %"),
+    "lost": (">lost", lambda r: "" if r.get("never") else digits(r["lost"])),
     "left_out": (">left out", lambda r: f"{100 * r['left_out']:.1f} %"),
     "state": ("cores", lambda r: r["state"]),
 }
@@ -21,7 +22,7 @@ EXTRA = {
 
 def by_shape(test):
     """Are the shapes of the test different things, which stand apart in its table?"""
-    return test in ("many", "wake")
+    return test in ("many", "wake", "recover")
 
 
 def columns(run, test, rows):

@@ -41,6 +41,8 @@ def size(b):
 
 def value(r, x=None):
     """A row's median, or another figure of it, in the row's unit."""
+    if r.get("never") and x is None:
+        return "never"
     x = r["median"] if x is None else x
     return {"msg/s": rate, "ns": duration}.get(r["unit"], lambda x: f"{x:.3g} {r['unit']}")(x)
 
