@@ -162,11 +162,12 @@ check-cpus: | build
 	@CPUS='$(CPUS)' $(TESTS) cpus
 
 soak: $(AUDIO:%=build/%) build/web | build
+	$(CC) -O1 -g $(WARN) -I. tests/test_notify_thorough.c -o build/test_notify_thorough -lcmocka -lpthread
+	IPC_NOTIFY_WAITS=10000000 build/test_notify_thorough
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
-	IPC_NOTIFY_WAITS=10000000 build/test_notify thorough
 	IPC_NOTIFY_WAITS=10000000 build/test_notify no_wake_is_missed
-	$(CC) -O1 -g $(WARN) -DINTERLEAVE_EVERY=1u -I. tests/test_shm.c -o build/test_shm -lcmocka -lpthread
-	build/test_shm 'of_two_creators*'
+	$(CC) -O1 -g $(WARN) -DINTERLEAVE_EVERY=1u -I. tests/test_shm_races.c -o build/test_shm_races -lcmocka -lpthread
+	build/test_shm_races 'of_two_creators*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_mpmc.c -o build/test_mpmc -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_mpmc 'processes*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_progress.c -o build/test_progress -lcmocka
