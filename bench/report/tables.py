@@ -44,7 +44,7 @@ def columns(run, test, rows):
              (">size", lambda r: size(r["bytes"]) if r["bytes"] else ""), (">median", value), (">least – most", spread)]
     found += [(EXTRA[f][0], lambda r, f=f: EXTRA[f][1](r) if r.get(f) is not None else "") for f in extra]
     found += [(">" + (p if p == "max" else f"p{p}"),
-               lambda r, p=p: duration(percentile(r, p)) if percentile(r, p) else "") for p in tails]
+               lambda r, p=p: value(dict(r, unit="ns"), percentile(r, p)) if percentile(r, p) else "") for p in tails]
     if any(run.of_limit(r) for r in rows):
         found.append((">of limit", of_limit))
     if pipes:
