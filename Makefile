@@ -3,7 +3,8 @@
 #   make deps bench   install what is missing, measure this machine for a minute
 #   make bench-full   measure everything: three quarters of an hour
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
-#   make deps-examples  install what examples/audio needs: JACK, libsndfile; wrk, to load examples/web (Debian)
+#   make deps-examples  install what examples/audio and examples/market need, JACK, libsndfile, libpcap, tshark,
+#                     and wrk, to load examples/web (Debian)
 #   make deps-report  install what the report needs: matplotlib
 #   make report       build/report.html: what make bench measured as one page to read and to send
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
@@ -56,17 +57,27 @@ EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder 
 # examples/audio, where JACK and libsndfile are there: make deps-examples.
 AUDIO := $(if $(shell pkg-config --libs jack sndfile 2>/dev/null),jack_record jack_play file_writer file_reader jack_ringbuffer)
 
+# examples/market, where libpcap is there.
+MARKET := $(if $(shell pkg-config --libs libpcap 2>/dev/null),generate feed strategy recorder)
+
 # What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
-# made of its first comment and its usage. ipc_top needs jansson and ncurses.
+# made of its first comment and its usage. ipc_top needs jansson and ncurses, ipc_bridge ZeroMQ.
 TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
-TOOLS = ipc_cat ipc_rm $(TOP)
+BRIDGE := $(call has,zmq.h,ipc_bridge)
+TOOLS = ipc_cat ipc_rm $(TOP) $(BRIDGE)
 
-all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(TOOLS:%=build/%)
+all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(TOOLS:%=build/%)
 	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
+	$(if $(BRIDGE),,@echo 'note: no ipc_bridge, as ZeroMQ is not here: make deps')
 	$(if $(AUDIO),,@echo 'note: no examples/audio, as JACK or libsndfile is not here: make deps-examples')
+	$(if $(MARKET),,@echo 'note: no examples/market, as libpcap is not here: make deps-examples')
 
-build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) $(HEADERS) | build
+build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) tools/bridge/state.h $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
+
+# -O1 compiles in half the time of -O2, and libzmq takes the most when it runs.
+build/ipc_bridge: tools/ipc_bridge.c $(wildcard tools/bridge/*.c tools/bridge/*.h) $(HEADERS) | build
+	$(CC) $(CFLAGS) -O1 $(WARN) -I. $(filter %.c,$^) -o $@ -lzmq -lpthread -lrt
 
 build/ipc_rm: tools/ipc_rm.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
@@ -111,6 +122,11 @@ $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
 # Linked with -z now: the first call of a function by a callback does not search for it.
 $(AUDIO:%=build/%): build/%: examples/audio/%.c $(wildcard examples/audio/*.h) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -Wl,-z,now $$(pkg-config --cflags --libs jack sndfile) -lpthread -lrt
+
+build/market/strategy: bench/histogram.c bench/histogram.h
+$(MARKET:%=build/market/%): build/market/%: examples/market/%.c $(wildcard examples/market/*.h) $(HEADERS) | build
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ $$(pkg-config --cflags --libs libpcap) -lpthread -lrt -lm
 
 # The new header takes the place of the old one only when it is whole, and another.
 headers:
@@ -161,7 +177,7 @@ CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
 check-cpus: | build
 	@CPUS='$(CPUS)' $(TESTS) cpus
 
-soak: $(AUDIO:%=build/%) build/web | build
+soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(BRIDGE:%=build/%) build/web | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify_thorough.c -o build/test_notify_thorough -lcmocka -lpthread
 	IPC_NOTIFY_WAITS=10000000 build/test_notify_thorough
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
@@ -184,6 +200,10 @@ soak: $(AUDIO:%=build/%) build/web | build
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 	sh tests/audio build 60
 	sh tests/web 60
+	IPC_MARKET_MESSAGES=1000000 sh tests/market build/market capture
+	for i in 1 2 3 4 5 6 7 8 9 10; do sh tests/market build/market ring_kills socket_kills lossy gaps group || exit; done
+	$(if $(BRIDGE),$(CC) -O1 -g $(WARN) -I. tests/test_bridge.c -o build/test_bridge -lcmocka -lpthread -lrt)
+	$(if $(BRIDGE),IPC_BRIDGE_MESSAGES=10000000 build/test_bridge build/ipc_bridge)
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
@@ -209,7 +229,7 @@ fuzz: $(FUZZ:%=build/fuzz_%)
 	        build/corpus/$$f build/seeds/$$f || exit; \
 	done
 
-build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) $(HEADERS) | build
+build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) tools/bridge/state.h $(HEADERS) | build
 	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@ $(if $(findstring top,$@),-ljansson)
 
 # What is installed, below the prefix.
@@ -228,7 +248,7 @@ stage: $(TOOLS:%=build/%) build/man/made
 	@cd build/stage && find . -type f >../stage.list
 
 # Empty where there is no Python 3 to make the pages with.
-build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c tools/top/*.c examples/*.c)
+build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c tools/*/*.c examples/*.c)
 	@rm -rf build/man && mkdir -p build/man && : >$@
 	@if command -v python3 >/dev/null; then tools/manpages build/man '$(CC)' $(TOOLS) && echo made >$@; \
 	else echo 'note: no manual pages, as there is no python3'; fi
