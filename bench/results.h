@@ -7,7 +7,7 @@
 #include "run.h"
 #include "statistics.h"
 
-enum { RESULTS = 2048, RUNS = STATISTICS_VALUES };
+enum { RESULTS = 3072, RUNS = STATISTICS_VALUES };
 
 struct result {
     const struct bench_case *of;
