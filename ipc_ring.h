@@ -1,10 +1,11 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
- * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
- * src/ring/record_source.h src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h
- * src/ring/broadcast_seat.h src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h
- * src/ring/call.h src/ring/monitor.h src/ring/holders.h src/ring/typed.h src/ring/typed_slots.h
- * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
+ * src/ring/core.h src/ring/trials.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h
+ * src/ring/record_lane.h src/ring/record_source.h src/ring/record_merge.h src/ring/record.h
+ * src/ring/broadcast.h src/ring/broadcast_seat.h src/ring/record_broadcast.h
+ * src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h src/ring/monitor.h src/ring/holders.h
+ * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
+ * src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -150,7 +151,8 @@
  * How it works
  *   Each kind has a room below, which begins with its layout, its state machine and who may change
  *   what with which fence: grep for >>spsc, >>stream, >>record, >>broadcast, >>record_broadcast,
- *   >>mpmc_slot and >>call; >>core says who holds an end, >>copy how long messages are copied.
+ *   >>mpmc_slot and >>call; >>core says who holds an end, >>copy how messages are copied, and
+ *   >>trials in which of several ways.
  *
  *   A slot is payload followed by a word in the same cache line, and the consumer polls that word:
  *   a message crosses in one line transfer. With one producer and one consumer the word is a
@@ -980,6 +982,110 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 
 #endif
 
+/* >>trials  src/ring/trials.h */
+/*
+ * Trials: a producer finds out in which way to copy long messages in.
+ *
+ * Which way is the fastest depends on where the two cores are, on the processor, and on the sizes of
+ * the ring and the message: by a factor of two to four, in either direction (bench/results). No
+ * system tells, and processes move; so the producer measures. For 1,000 laps of the ring it copies
+ * in the way that was best. Then it copies six laps in each way, and times the last three of them,
+ * when the lines are where that way leaves them.
+ *
+ *   phase 0             1,000 laps in the best way
+ *   phase 1, 3, 5       three laps in way 0, 1, 2
+ *   phase 2, 4, 6       three more, timed
+ *
+ * Another way is taken if the copy itself takes less time than by lines, and the laps clearly less:
+ * the consumer has to fetch the message from where that way leaves it. Short messages do not come
+ * here.
+ */
+#ifndef IPC_SRC_RING_TRIALS_H
+#define IPC_SRC_RING_TRIALS_H 1
+
+enum ipc_ring_way_ {
+    IPC_RING_BY_LINES_,  /* 64 bytes at a time, through the caches */
+    IPC_RING_BY_STRING_, /* by the processor's instruction for that */
+    IPC_RING_PAST_,      /* past the caches; then a fence is due before the message is published */
+    IPC_RING_WAYS_
+};
+
+#define IPC_RING_TRIAL_AFTER_ 1000u /* laps of phase 0 */
+#define IPC_RING_TRIAL_LAPS_ 3u     /* of each other phase */
+
+/* Private to a producer. */
+struct ipc_ring_trials_ {
+    uint64_t lap;                  /* bytes of its ring */
+    uint64_t left;                 /* bytes to copy in this phase */
+    uint64_t began;                /* when this phase did, in cycles */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way: the least of all copies */
+    uint64_t took[IPC_RING_WAYS_]; /* cycles for the laps that are timed */
+    unsigned phase;
+    unsigned way; /* in use */
+};
+
+IPC_INLINE void ipc_ring_trials_begin_(struct ipc_ring_trials_ *t, uint64_t lap)
+{
+    memset(t, 0, sizeof *t);
+    t->lap = lap;
+    t->left = 8 * lap; /* soon, but not while pages are still fresh */
+}
+
+#ifdef __x86_64__
+
+/* The way that the next copy takes; *then is for ipc_ring_trials_note_. */
+IPC_FORCE_INLINE unsigned ipc_ring_trials_way_(const struct ipc_ring_trials_ *t, uint64_t *then)
+{
+    *then = CK_CC_UNLIKELY(t->phase > 0) ? __builtin_ia32_rdtsc() : 0;
+    return t->way;
+}
+
+/* The phase is over. */
+IPC_INLINE void ipc_ring_trials_end_phase_(struct ipc_ring_trials_ *t, uint64_t now)
+{
+    uint64_t most;
+    unsigned way;
+
+    if (t->phase > 0 && t->phase % 2 == 0)
+        t->took[t->way] = now - t->began;
+    t->began = now;
+    if (t->phase < 2 * IPC_RING_WAYS_) {
+        t->way = t->phase++ / 2;
+        t->cost[t->way] = UINT64_MAX;
+        t->left = IPC_RING_TRIAL_LAPS_ * t->lap;
+        return;
+    }
+    t->phase = 0;
+    t->left = IPC_RING_TRIAL_AFTER_ * t->lap;
+    t->way = IPC_RING_BY_LINES_;
+    most = t->took[IPC_RING_BY_LINES_] - t->took[IPC_RING_BY_LINES_] / 6;
+    for (way = 1; way < IPC_RING_WAYS_; way++)
+        if (t->cost[way] < t->cost[IPC_RING_BY_LINES_] && t->took[way] < most) {
+            t->way = way;
+            most = t->took[way];
+        }
+}
+
+/* n bytes were copied, since `then`. */
+IPC_FORCE_INLINE void ipc_ring_trials_note_(struct ipc_ring_trials_ *t, uint64_t n, uint64_t then)
+{
+    uint64_t now = 0;
+
+    if (CK_CC_UNLIKELY(t->phase > 0)) {
+        now = __builtin_ia32_rdtsc();
+        then = ((now - then) << 10) / n;
+        if (then < t->cost[t->way])
+            t->cost[t->way] = then; /* the least, which no interruption makes longer */
+    }
+    t->left -= n < t->left ? n : t->left;
+    if (CK_CC_UNLIKELY(t->left == 0))
+        ipc_ring_trials_end_phase_(t, now != 0 ? now : __builtin_ia32_rdtsc());
+}
+
+#endif /* __x86_64__ */
+
+#endif
+
 /* >>copy  src/ring/copy.h */
 /* Copies of messages in and out: short ones inline, long ones in the way that a producer finds to
  * be the fastest, words where a late reader may read while a producer writes. */
@@ -990,35 +1096,15 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 #include <emmintrin.h>
 #endif
 
-#define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
-#define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
-
-/* What a producer has found out about these ways. Private to it. */
-struct ipc_ring_copier_ {
-    uint64_t lap;                  /* bytes of its ring */
-    uint64_t done;                 /* bytes copied since the last trials */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way */
-    uint64_t took[IPC_RING_WAYS_]; /* cycles for a whole lap, for each way */
-    unsigned way;                  /* in use */
-};
-
-IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
-{
-    memset(c, 0, sizeof *c);
-    c->lap = lap;
-    c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
-}
-
-#define IPC_RING_SHORT_                                                                            \
-    256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
-          */
+/* Bytes. Up to the first the compiler's copy, or some words, are fastest; a message of more than the
+ * second is copied in by trials (below it copies by lines win, or lose little). */
+#define IPC_RING_SHORT_ 256u
+#define IPC_RING_LONG_ 2000u
 
 /* A function that is called, not inlined, so that rare work does not slow down what calls it. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
-#define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
-
 IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char *from, int past)
 {
     const __m128i *f = (const __m128i *)(const void *)from;
@@ -1043,8 +1129,8 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
  * and the last the one before. The memcpy of a libc is mostly one instruction for long copies. On
  * some processors that takes two to three times as long for some alignments of the source (on Zen 3
  * for a quarter of them), and it starts slowly. */
-IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
-                                             int past)
+IPC_FORCE_INLINE void ipc_ring_copy_all_lines_(unsigned char *to, const unsigned char *from,
+                                               size_t n, int past)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
@@ -1056,64 +1142,61 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned c
     ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
 }
 
-IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
-                                   size_t n)
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n)
 {
-    if (way == 0) {
-        ipc_ring_copy_lines_(to, from, n, 0);
-    } else if (way == 1) {
-        memcpy(to, from, n);
-    } else {
-        ipc_ring_copy_lines_(to, from, n, 1);
-        /* Without it these stores, which keep no order, could be seen after the word that says that
-         * the message is there. Partner: the load fence of the consumer that looks for that word.
-         */
-        _mm_sfence();
+    ipc_ring_copy_all_lines_(to, from, n, 0);
+}
+
+/* Copies in by lines. Asks for as many of them ahead of time, with write intent, as the processor
+ * keeps on their way at once: a store waits for its line, and those behind it wait with it. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigned char *from,
+                                                size_t n)
+{
+    size_t part = 4 * IPC_RING_PREFETCH_, i;
+
+    for (; n > 0; to += part, from += part, n -= part) {
+        part = n < 2 * part ? n : part; /* none is shorter than a line */
+        for (i = 0; i < part; i += IPC_RING_LINE)
+            ck_pr_rfo(to + i);
+        ipc_ring_copy_all_lines_(to, from, part, 0);
     }
 }
 
-/*
- * Copies a long message in. Cores that are near each other hand lines from cache to cache at two to
- * three times the rate of memory; which way is best there depends on the size of the ring, the
- * processor and the libc. If they are far apart (another socket, another part of the chip), a store
- * waits for a line that the other core has, and a copy past the caches is faster by as much. No
- * system tells which it is, and processes move; so the producer measures. In the last of every 256
- * laps of the ring it copies in each way for two laps, and times the second, when the lines are
- * where that way leaves them. A way is better if the copy takes less time and the lap clearly less:
- * the consumer has to fetch the message from where that way leaves it.
- */
-IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
-                                            const unsigned char *from, size_t n)
+/* Copies in. Past the caches it takes ipc_ring_settle_copies_ before the message is published. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_way_(unsigned way, unsigned char *to,
+                                           const unsigned char *from, size_t n)
 {
-    uint64_t lap = c->done / c->lap, next = (c->done + n) / c->lap, then, now;
-    unsigned way =
-                 lap < IPC_RING_TRIAL_AFTER_ ? c->way : (unsigned)(lap - IPC_RING_TRIAL_AFTER_) / 2,
-             best = 0;
+    if (way == IPC_RING_PAST_)
+        ipc_ring_copy_all_lines_(to, from, n, 1);
+    else if (way == IPC_RING_BY_STRING_ && n >= IPC_RING_LONG_)
+        __asm__ __volatile__("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    else
+        ipc_ring_copy_lines_in_(to, from, n);
+}
 
-    then = __builtin_ia32_rdtsc();
+/* Without it stores past the caches, which keep no order, could be seen after the word that says
+ * that the message is there. Partner: the load fence of the consumer that looks for that word. It
+ * waits for all of them, so one for many messages costs little more than one for one. */
+IPC_FORCE_INLINE void ipc_ring_settle_copies_(unsigned way)
+{
+    if (way == IPC_RING_PAST_)
+        _mm_sfence();
+}
+
+/* Copies a long message in, in the way that trials have found. If its place is raced for, a reader
+ * may still be there: it is to see that the place was marked before it sees what is copied, so a
+ * store past the caches may not overtake the mark either. Partner: the load fence of that reader. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                            const unsigned char *from, size_t n, int raced)
+{
+    uint64_t then;
+    unsigned way = ipc_ring_trials_way_(t, &then);
+
+    if (raced)
+        ipc_ring_settle_copies_(way);
     ipc_ring_copy_way_(way, to, from, n);
-    now = __builtin_ia32_rdtsc();
-    c->done += n;
-    if (lap < IPC_RING_TRIAL_AFTER_)
-        return;
-    then = ((now - then) << 10) / n;
-    if (lap % 2 == 1 && then < c->cost[way])
-        c->cost[way] = then; /* the least, which no interruption makes longer */
-    if (next == lap)
-        return;
-    if (lap % 2 == 0) { /* the next one is timed */
-        c->cost[way] = UINT64_MAX;
-        c->took[way] = now;
-        return;
-    }
-    c->took[way] = now - c->took[way];
-    if (way < IPC_RING_WAYS_ - 1)
-        return;
-    for (way = 1; way < IPC_RING_WAYS_; way++)
-        if (c->cost[way] < c->cost[best] && c->took[way] < c->took[best] - c->took[best] / 8)
-            best = way;
-    c->way = best;
-    c->done = 0;
+    ipc_ring_settle_copies_(way);
+    ipc_ring_trials_note_(t, n, then);
 }
 #endif
 
@@ -1123,32 +1206,32 @@ IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int al
 {
 #ifdef __x86_64__
     if (n >= 4096 || (n > IPC_RING_SHORT_ && !alone))
-        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n);
     else
 #endif
         memcpy(to, from, n);
     (void)alone;
 }
 
-/* Copies in what is not short. If c is NULL it does not choose a way. */
-IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to, const void *from,
+/* Copies in what is not short. If t is NULL, by lines. */
+IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_trials_ *t, void *to, const void *from,
                                           size_t n)
 {
 #ifdef __x86_64__
-    if (n >= IPC_RING_LONG_ && c != NULL)
-        ipc_ring_copy_long_(c, (unsigned char *)to, (const unsigned char *)from, n);
+    if (n >= IPC_RING_LONG_ && t != NULL)
+        ipc_ring_copy_long_(t, (unsigned char *)to, (const unsigned char *)from, n, 0);
     else if (n > IPC_RING_SHORT_)
-        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+        ipc_ring_copy_lines_in_((unsigned char *)to, (const unsigned char *)from, n);
     else
 #endif
         memcpy(to, from, n);
-    (void)c;
+    (void)t;
 }
 
 /* Copies a message into its slot, by machine words. A caller has mostly just written its fields; a
  * wider load would have to wait until those stores, and all before them, have left the store
  * buffer, and with them the lines that are on their way from the other core. */
-IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *to,
+IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_trials_ *t, unsigned char *to,
                                     const unsigned char *from, size_t n)
 {
 #define IPC_RING_WORD_(type, at)                                                                   \
@@ -1160,7 +1243,7 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
     } while (0)
 
     if (n > IPC_RING_SHORT_) {
-        ipc_ring_put_bytes_(c, to, from, n);
+        ipc_ring_put_bytes_(t, to, from, n);
         return;
     }
     for (; n >= 32; n -= 32, to += 32, from += 32) {
@@ -1185,12 +1268,24 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
 }
 
 /* Copies by words that are loaded and stored whole: a consumer that is late may read while a
- * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them. */
-IPC_FORCE_INLINE void ipc_ring_put_words_(unsigned char *slot, const void *message, size_t bytes)
+ * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them.
+ * What is not short is copied as elsewhere: it is dropped whole, whatever it was copied by. */
+IPC_FORCE_INLINE void ipc_ring_put_words_(struct ipc_ring_trials_ *t, unsigned char *slot,
+                                          const void *message, size_t bytes)
 {
     const unsigned char *from = (const unsigned char *)message;
     uint64_t *to = (uint64_t *)(void *)slot, word;
 
+#ifdef __x86_64__
+    if (bytes > IPC_RING_SHORT_) {
+        if (bytes >= IPC_RING_LONG_)
+            ipc_ring_copy_long_(t, slot, from, bytes, 1);
+        else
+            ipc_ring_copy_lines_in_(slot, from, bytes);
+        return;
+    }
+#endif
+    (void)t;
 #define IPC_RING_PUT_(n)                                                                           \
     do {                                                                                           \
         memcpy(&word, from, n);                                                                    \
@@ -1221,6 +1316,12 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
     unsigned char *to = (unsigned char *)message;
     uint64_t *from = (uint64_t *)(void *)slot, word;
 
+#ifdef __x86_64__
+    if (bytes > IPC_RING_SHORT_) {
+        ipc_ring_copy_lines_(to, slot, bytes);
+        return;
+    }
+#endif
 #define IPC_RING_GET_(n)                                                                           \
     do {                                                                                           \
         word = ck_pr_load_64(from++);                                                              \
@@ -1359,7 +1460,7 @@ struct ipc_spsc_producer {
     uint64_t id;
     int error; /* sticks; then tail == limit */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
 };
 
 struct ipc_spsc_consumer {
@@ -1475,7 +1576,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     p->id = id;
     p->error = 0;
     ipc_ring_begin_self_(&p->self, me, ipc_spsc_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, capacity * bytes);
     ipc_spsc_find_tail_(p);
     return 0;
 }
@@ -1704,7 +1805,7 @@ IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *mes
         return rc;
     tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     slot = ipc_spsc_next_slot_(p, tail, stride);
-    ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
+    ipc_ring_put_(&p->trials, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
     return 0;
 }
@@ -2131,7 +2232,7 @@ struct ipc_stream {
 
 struct ipc_stream_producer {
     struct ipc_stream s;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
 };
 
 struct ipc_stream_consumer {
@@ -2380,9 +2481,9 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
         return count;
     r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
     ipc_stream_prefetch_(&p->s, (uint64_t)count, bytes);
-    ipc_ring_put_bytes_(&p->copier, r.at[0], f, r.n[0] * bytes);
+    ipc_ring_put_bytes_(&p->trials, r.at[0], f, r.n[0] * bytes);
     if (r.n[1] > 0)
-        ipc_ring_put_bytes_(&p->copier, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
+        ipc_ring_put_bytes_(&p->trials, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
     ipc_stream_publish_(&p->s, (uint64_t)count);
     return count;
 }
@@ -2456,7 +2557,7 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
 {
     int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
 
-    ipc_ring_copier_begin_(&p->copier, (p->s.mask + 1) * bytes);
+    ipc_ring_trials_begin_(&p->trials, (p->s.mask + 1) * bytes);
     return rc;
 }
 
@@ -2719,7 +2820,7 @@ struct ipc_record_producer {
     uint64_t id;
     int error; /* sticks */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
 };
 
 /* Of a consumer that merges: see record_merge.h. */
@@ -3689,7 +3790,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->ring = &r->s;
     p->id = ipc_ring_id_of_(me);
     ipc_ring_begin_self_(&p->self, me, ipc_record_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity);
+    ipc_ring_trials_begin_(&p->trials, capacity);
     if (ipc_record_find_tail_(p) == 0)
         return 0;
     return ipc_record_producer_disable_(
@@ -3936,7 +4037,7 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
         return rc;
     tail = p->tail;
     ipc_record_prefetch_(p, at, n);
-    ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
+    ipc_ring_put_(&p->trials, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
 }
@@ -4833,7 +4934,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     h->ring = r;
     h->how = parts.how;
     ipc_ring_begin_self_(&p->self, me, ipc_broadcast_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, parts.capacity * bytes);
     ipc_broadcast_find_tail_(h);
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
@@ -4961,7 +5062,7 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
     slot = ipc_broadcast_begin_slot_(h, tail, stride, 1);
-    ipc_ring_put_words_(slot, message, bytes);
+    ipc_ring_put_words_(&h->s.trials, slot, message, bytes);
     ipc_spsc_send_(&h->s, slot, tail, stride);
     ck_pr_store_64(head, tail + 1);
     return 0;
@@ -5566,6 +5667,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = parts.how;
     ipc_ring_begin_self_(&p->self, me, ipc_record_broadcast_producer_renew_);
+    ipc_ring_trials_begin_(&p->trials, p->mask + 1);
     if (ipc_record_broadcast_find_tail_(h) != 0)
         return ipc_record_broadcast_producer_disable_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
@@ -5767,7 +5869,7 @@ IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h
         return rc;
     tail = p->tail;
     ipc_record_prefetch_(p, at, n);
-    ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
+    ipc_ring_put_words_(&p->trials, p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
     ipc_record_broadcast_count_sent_(h);
     return 0;
@@ -6259,6 +6361,7 @@ struct ipc_mpmc {
 
 struct ipc_mpmc_producer {
     struct ipc_mpmc m;
+    struct ipc_ring_trials_ trials;
 };
 
 struct ipc_mpmc_consumer {
@@ -6681,6 +6784,15 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
     return l;
 }
 
+/* Copies a message into the slot of a position, which is ours. */
+IPC_FORCE_INLINE void ipc_mpmc_put_(struct ipc_mpmc_producer *h, uint64_t position,
+                                    const void *message, size_t bytes)
+{
+    unsigned char *slot = ipc_mpmc_slot_(&h->m, position, ipc_ring_line_stride_(bytes));
+
+    ipc_ring_put_words_(&h->trials, slot, message, bytes);
+}
+
 #endif
 
 /* >>mpmc  src/ring/mpmc.h */
@@ -6872,9 +6984,7 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 IPC_INLINE int ipc_mpmc_push_claimed_(struct ipc_mpmc_producer *h, const void *message,
                                       size_t bytes)
 {
-    size_t stride = ipc_ring_line_stride_(bytes);
-
-    ipc_ring_put_words_(ipc_mpmc_slot_(&h->m, h->m.held_position, stride), message, bytes);
+    ipc_mpmc_put_(h, h->m.held_position, message, bytes);
     return ipc_mpmc_commit_(h, bytes);
 }
 
@@ -6897,7 +7007,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
+        ipc_mpmc_put_(h, p, message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not earlier: a successor begins there */
                 ipc_mpmc_publish_hint_(m, &m->ring->tail);
@@ -6942,7 +7052,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         for (i = 0; i < (unsigned)run; i++) {
             if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
                 ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
+            ipc_mpmc_put_(h, p + i, from + (done + i) * bytes, bytes);
         }
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
@@ -7367,6 +7477,7 @@ IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
 
+    ipc_ring_trials_begin_(&p->trials, (p->m.mask + 1) * bytes);
     if (rc == 0)
         ipc_ring_begin_self_(&p->m.self, me, ipc_mpmc_producer_renew_);
     return rc;

@@ -223,7 +223,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     h->ring = r;
     h->how = parts.how;
     ipc_ring_begin_self_(&p->self, me, ipc_broadcast_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, parts.capacity * bytes);
     ipc_broadcast_find_tail_(h);
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
@@ -351,7 +351,7 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
     slot = ipc_broadcast_begin_slot_(h, tail, stride, 1);
-    ipc_ring_put_words_(slot, message, bytes);
+    ipc_ring_put_words_(&h->s.trials, slot, message, bytes);
     ipc_spsc_send_(&h->s, slot, tail, stride);
     ck_pr_store_64(head, tail + 1);
     return 0;

@@ -188,9 +188,7 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 IPC_INLINE int ipc_mpmc_push_claimed_(struct ipc_mpmc_producer *h, const void *message,
                                       size_t bytes)
 {
-    size_t stride = ipc_ring_line_stride_(bytes);
-
-    ipc_ring_put_words_(ipc_mpmc_slot_(&h->m, h->m.held_position, stride), message, bytes);
+    ipc_mpmc_put_(h, h->m.held_position, message, bytes);
     return ipc_mpmc_commit_(h, bytes);
 }
 
@@ -213,7 +211,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
+        ipc_mpmc_put_(h, p, message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not earlier: a successor begins there */
                 ipc_mpmc_publish_hint_(m, &m->ring->tail);
@@ -258,7 +256,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         for (i = 0; i < (unsigned)run; i++) {
             if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
                 ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
+            ipc_mpmc_put_(h, p + i, from + (done + i) * bytes, bytes);
         }
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
@@ -683,6 +681,7 @@ IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
 
+    ipc_ring_trials_begin_(&p->trials, (p->m.mask + 1) * bytes);
     if (rc == 0)
         ipc_ring_begin_self_(&p->m.self, me, ipc_mpmc_producer_renew_);
     return rc;

@@ -241,6 +241,7 @@ struct ipc_mpmc {
 
 struct ipc_mpmc_producer {
     struct ipc_mpmc m;
+    struct ipc_ring_trials_ trials;
 };
 
 struct ipc_mpmc_consumer {
@@ -661,6 +662,15 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
         l.again = ck_pr_load_64(&m->ring->again);
     }
     return l;
+}
+
+/* Copies a message into the slot of a position, which is ours. */
+IPC_FORCE_INLINE void ipc_mpmc_put_(struct ipc_mpmc_producer *h, uint64_t position,
+                                    const void *message, size_t bytes)
+{
+    unsigned char *slot = ipc_mpmc_slot_(&h->m, position, ipc_ring_line_stride_(bytes));
+
+    ipc_ring_put_words_(&h->trials, slot, message, bytes);
 }
 
 #endif

@@ -127,7 +127,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->ring = &r->s;
     p->id = ipc_ring_id_of_(me);
     ipc_ring_begin_self_(&p->self, me, ipc_record_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity);
+    ipc_ring_trials_begin_(&p->trials, capacity);
     if (ipc_record_find_tail_(p) == 0)
         return 0;
     return ipc_record_producer_disable_(
@@ -374,7 +374,7 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
         return rc;
     tail = p->tail;
     ipc_record_prefetch_(p, at, n);
-    ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
+    ipc_ring_put_(&p->trials, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
 }

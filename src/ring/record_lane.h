@@ -125,7 +125,7 @@ struct ipc_record_producer {
     uint64_t id;
     int error; /* sticks */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
 };
 
 /* Of a consumer that merges: see record_merge.h. */

@@ -111,7 +111,7 @@ struct ipc_spsc_producer {
     uint64_t id;
     int error; /* sticks; then tail == limit */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
 };
 
 struct ipc_spsc_consumer {
@@ -227,7 +227,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     p->id = id;
     p->error = 0;
     ipc_ring_begin_self_(&p->self, me, ipc_spsc_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, capacity * bytes);
     ipc_spsc_find_tail_(p);
     return 0;
 }
@@ -456,7 +456,7 @@ IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *mes
         return rc;
     tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     slot = ipc_spsc_next_slot_(p, tail, stride);
-    ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
+    ipc_ring_put_(&p->trials, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
     return 0;
 }
