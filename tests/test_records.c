@@ -55,16 +55,19 @@ static void feed(struct ipc_record_producer *p, unsigned i)
     int64_t rc;
     void *at;
 
-    switch (chance(4)) {
+    switch (chance(5)) {
     case 0:
     case 1:
+    case 2:
         fill(buffer[0], queue[i].next, n);
-        rc = ipc_record_push(p, buffer[0], n);
+        p->trials.way = chance(2) ? IPC_RING_PAST_ : IPC_RING_BY_LINES_; /* puts off, or not */
+        p->trials.left = UINT64_MAX / 2;
+        rc = chance(2) ? ipc_record_push_more(p, buffer[0], n) : ipc_record_push(p, buffer[0], n);
         MUST(rc == 0 || rc == (n > most ? -EMSGSIZE : -EAGAIN));
         if (rc == 0)
             sent(i, n);
         return;
-    case 2:
+    case 3:
         at = ipc_record_claim(p, n);
         if (at == NULL)
             return;
@@ -160,8 +163,12 @@ static void every_call(uint64_t capacity, unsigned producers, uint64_t from)
         for (k = 0; k < producers; k++)
             if (chance(3))
                 feed(&p[k], k);
-        for (k = (unsigned)chance(3 * producers + 1); k > 0; k--)
-            drain(&c);
+        if (chance(2)) { /* else nothing tells what the consumer has to find */
+            for (k = 0; k < producers; k++)
+                IS(ipc_record_flush(&p[k]), 0);
+            for (k = (unsigned)chance(3 * producers + 1); k > 0; k--)
+                drain(&c);
+        }
         if (i % 100 == 99) { /* successors go on */
             k = (unsigned)chance(producers);
             ipc_record_producer_detach(&p[k]);

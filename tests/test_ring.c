@@ -376,19 +376,26 @@ static void every_size_and_capacity_keeps_every_byte(void **state)
 }
 
 /* Every call in random order, attaching again included, against a count of the messages inside. */
+/* Makes the producer copy long messages past the caches, or not, whatever is the fastest here. */
+static void copy_past(struct ipc_spsc_producer *p, int past)
+{
+    p->trials.way = past ? IPC_RING_PAST_ : IPC_RING_BY_LINES_;
+    p->trials.left = UINT64_MAX / 2;
+}
+
 static void any_order_of_calls_agrees_with_a_queue(void **state)
 {
-    static const size_t sizes[] = {1, 8, 24, 56, 120};
-    unsigned round, calls = 0;
+    static const size_t sizes[] = {1, 8, 24, 56, 120, 256, 500};
+    unsigned round, calls = 0, put_off = 0;
 
     (void)state;
     seed = 42;
     for (round = 0; round < 200; round++) {
-        size_t bytes = sizes[chance(5)], size;
+        size_t bytes = sizes[chance(7)], size;
         uint64_t capacity = UINT64_C(1) << chance(8), sent = 0, seen = 0;
         struct ipc_spsc_producer p;
         struct ipc_spsc_consumer c;
-        unsigned char m[64 * 120];
+        unsigned char m[64 * 500];
         void *mem = ring(bytes, capacity, starts[chance(STARTS)]), *slot;
         const void *peeked;
         unsigned step;
@@ -398,15 +405,16 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
         for (step = 0; step < 2000; step++, calls++) {
             /* With unpublished positions the ring may look fuller than it is, never emptier. */
             int full = sent - seen == capacity;
-            uint64_t n, i;
+            uint64_t n, i, there = sent - p.put_off;
             int64_t did;
             int rc;
 
-            switch (chance(9)) {
+            switch (chance(11)) {
             case 0:
                 fill(m, bytes, sent);
                 rc = ipc_spsc_push(&p, m, bytes);
                 assert_true(rc == 0 ? !full : rc == -EAGAIN);
+                assert_int_equal(p.put_off, 0);
                 sent += rc == 0;
                 break;
             case 1:
@@ -416,11 +424,13 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                 did = ipc_spsc_push_n(&p, m, bytes, n);
                 assert_true(did == -EAGAIN || (did >= 0 && (uint64_t)did <= n));
                 assert_true(n > 0 || did == 0);
+                assert_true(p.put_off == 0 || n == 0);
                 sent += did > 0 ? (uint64_t)did : 0;
                 assert_true(sent - seen <= capacity);
                 break;
             case 2:
                 slot = ipc_spsc_claim(&p);
+                assert_int_equal(p.put_off, 0);
                 if (slot == NULL) {
                     assert_int_equal(ipc_spsc_commit(&p), -EINVAL);
                     break;
@@ -438,21 +448,21 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                 break;
             case 3:
                 rc = ipc_spsc_pop(&c, m, bytes);
-                assert_int_equal(rc, sent == seen ? -EAGAIN : 0);
+                assert_int_equal(rc, there == seen ? -EAGAIN : 0);
                 if (rc == 0)
                     assert_true(is_message(m, bytes, seen++));
                 break;
             case 4:
                 n = chance(64);
                 did = ipc_spsc_pop_n(&c, m, bytes, n);
-                n = n < sent - seen ? n : sent - seen;
+                n = n < there - seen ? n : there - seen;
                 assert_true(did == (int64_t)n || (n == 0 && (did == -EAGAIN || did == 0)));
                 for (i = 0; i < n; i++)
                     assert_true(is_message(m + i * bytes, bytes, seen++));
                 break;
             case 5:
                 peeked = ipc_spsc_peek(&c);
-                assert_int_equal(peeked != NULL, sent != seen);
+                assert_int_equal(peeked != NULL, there != seen);
                 assert_ptr_equal(ipc_spsc_peek(&c), peeked);
                 if (peeked == NULL) {
                     assert_int_equal(ipc_spsc_release(&c), -EINVAL);
@@ -463,13 +473,28 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                 }
                 break;
             case 6:
-                assert_int_equal(ipc_spsc_consumer_was_size(&c), sent - seen);
+                assert_int_equal(ipc_spsc_consumer_was_size(&c), there - seen);
                 assert_true(ipc_spsc_producer_was_size(&p) >= sent - seen);
                 ipc_spsc_replay(&c, chance(300));
                 break;
             case 7:
                 ipc_spsc_producer_detach(&p);
                 assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, bytes, NULL), 0);
+                copy_past(&p, chance(2) == 0);
+                break;
+            case 8:
+                fill(m, bytes, sent);
+                rc = ipc_spsc_push_more(&p, m, bytes);
+                assert_true(rc == 0 ? !full : rc == -EAGAIN);
+                sent += rc == 0;
+                put_off += p.put_off > 1;
+                assert_true(p.put_off <= capacity / 4 + 1);
+                if (chance(4) == 0)
+                    copy_past(&p, chance(2) == 0);
+                break;
+            case 9:
+                assert_int_equal(ipc_spsc_flush(&p), 0);
+                assert_int_equal(p.put_off, 0);
                 break;
             default:
                 ipc_spsc_consumer_detach(&c); /* publishes: no message is seen again */
@@ -478,6 +503,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
         }
         ring_free(mem, bytes, capacity);
     }
+    assert_true(put_off > 0 || !IPC_RING_IS_PUT_OFF_(500));
     print_message("note: %u calls\n", calls);
 }
 
@@ -523,6 +549,40 @@ static void a_new_producer_goes_on_behind_the_last_commit(void **state)
                 ring_free(mem, 8, capacity);
             }
     print_message("note: %llu states\n", (unsigned long long)points);
+}
+
+static void what_is_put_off_is_lost_with_its_producer_and_nothing_else(void **state)
+{
+    const int dead = 0;
+    struct ipc_peer a = peer(7, &dead), b = peer(8, &dead);
+    struct ipc_spsc_producer p, q;
+    struct ipc_spsc_consumer c;
+    size_t size = ipc_spsc_footprint(500, 32);
+    void *mem = ring(500, 32, 0);
+    unsigned char m[500];
+    unsigned i;
+
+    (void)state;
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 500, &a), 0);
+    assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 500, &a), 0);
+    copy_past(&p, 1);
+    for (i = 0; i < 5; i++) {
+        fill(m, 500, i);
+        assert_int_equal(i < 2 ? ipc_spsc_push(&p, m, 500) : ipc_spsc_push_more(&p, m, 500), 0);
+    }
+    assert_int_equal(p.put_off, IPC_RING_IS_PUT_OFF_(500) ? 3 : 0);
+    assert_int_equal(ipc_spsc_consumer_was_size(&c), 5 - p.put_off);
+    assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 500, &b), 0);
+    for (i = 5 - (unsigned)p.put_off; i < 32; i++) {
+        fill(m, 500, i);
+        assert_int_equal(ipc_spsc_push(&q, m, 500), 0);
+    }
+    for (i = 0; i < 32; i++) {
+        assert_int_equal(ipc_spsc_pop(&c, m, 500), 0);
+        assert_true(is_message(m, 500, i));
+    }
+    assert_int_equal(ipc_spsc_pop(&c, m, 500), -EAGAIN);
+    ring_free(mem, 500, 32);
 }
 
 static void a_new_consumer_sees_again_at_most_what_was_agreed(void **state)
@@ -1041,6 +1101,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_size_and_capacity_keeps_every_byte),
         cmocka_unit_test(any_order_of_calls_agrees_with_a_queue),
         cmocka_unit_test(a_new_producer_goes_on_behind_the_last_commit),
+        cmocka_unit_test(what_is_put_off_is_lost_with_its_producer_and_nothing_else),
         cmocka_unit_test(a_new_consumer_sees_again_at_most_what_was_agreed),
         cmocka_unit_test(a_killed_consumers_batch_is_seen_again),
         cmocka_unit_test(killed_and_started_again_nothing_is_lost),

@@ -308,6 +308,11 @@ IPC_RING_NOINLINE_ int ipc_broadcast_find_room_(struct ipc_broadcast_producer *h
     if (h->s.error == 0 && ipc_ring_is_forked_(&h->s.self) &&
         ipc_ring_settle_(&h->s.self, h) >= 0 && h->s.tail != h->s.limit)
         return 0;
+    if (h->s.error == 0 && h->s.put_off > 0) {
+        ipc_spsc_publish_put_off_(&h->s);
+        if (h->s.tail != h->s.limit)
+            return 0;
+    }
     return h->s.error != 0 ? h->s.error
                            : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
                                                                 1, &h->s.limit);
@@ -357,6 +362,7 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
     return 0;
 }
 
+/* Messages of a lossless broadcast that are not short share a fence, as in ipc_spsc_push_n. */
 IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
                                                const void *messages, size_t n, size_t bytes)
 {
@@ -364,8 +370,14 @@ IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_broadcast_push_(h, m + i * bytes, bytes)) == 0; i++)
-        ;
+    for (i = 0; i < n && rc == 0; i += rc == 0, m += bytes)
+        if (!IPC_RING_IS_PUT_OFF_(bytes) || h->how != IPC_BROADCAST_LOSSLESS ||
+            ipc_ring_trials_rest_(&h->s.trials, bytes))
+            rc = ipc_broadcast_push_(h, m, bytes);
+        else if ((rc = ipc_spsc_may_put_off_(&h->s) ? 0 : ipc_broadcast_room_(h)) == 0)
+            ipc_spsc_put_off_(&h->s, m, bytes);
+    if (IPC_RING_IS_PUT_OFF_(bytes) && h->s.put_off > 0)
+        ipc_spsc_publish_put_off_(&h->s);
     return i > 0 ? (int64_t)i : rc;
 }
 

@@ -9,10 +9,16 @@
 #include <emmintrin.h>
 #endif
 
-/* Bytes. Up to the first the compiler's copy, or some words, are fastest; a message of more than the
- * second is copied in by trials (below it copies by lines win, or lose little). */
-#define IPC_RING_SHORT_ 256u
-#define IPC_RING_LONG_ 2000u
+#define IPC_RING_SHORT_ 256u /* bytes; up to here the compiler's copy, or some words, are fastest */
+
+/* May a message of n bytes be put off, so that it shares its fence with others? How many bytes may
+ * be at most: by then the fence is a small part of the time. */
+#ifdef __x86_64__
+#define IPC_RING_IS_PUT_OFF_(n) ((n) >= IPC_RING_SHORT_)
+#else
+#define IPC_RING_IS_PUT_OFF_(n) 0
+#endif
+#define IPC_RING_PUT_OFF_ 32768u
 
 /* A function that is called, not inlined, so that rare work does not slow down what calls it. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
@@ -38,12 +44,11 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
     }
 }
 
-/* Copies a line or more, through the caches or past them. The first line may overlap the second,
- * and the last the one before. The memcpy of a libc is mostly one instruction for long copies. On
- * some processors that takes two to three times as long for some alignments of the source (on Zen 3
- * for a quarter of them), and it starts slowly. */
-IPC_FORCE_INLINE void ipc_ring_copy_all_lines_(unsigned char *to, const unsigned char *from,
-                                               size_t n, int past)
+/* Copies a line or more through the caches. The first line may overlap the second, and the last the
+ * one before. The memcpy of a libc is mostly one instruction for long copies. On some processors
+ * that takes two to three times as long for some alignments of the source (on Zen 3 for a quarter of
+ * them), and it starts slowly. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
@@ -51,13 +56,8 @@ IPC_FORCE_INLINE void ipc_ring_copy_all_lines_(unsigned char *to, const unsigned
             : "+r"(to), "+r"(from)); /* else gcc warns about smaller messages, never copied here */
     ipc_ring_copy_line_(to, from, 0);
     for (; i < n - IPC_RING_LINE; i += IPC_RING_LINE)
-        ipc_ring_copy_line_(to + i, from + i, past);
+        ipc_ring_copy_line_(to + i, from + i, 0);
     ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
-}
-
-IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n)
-{
-    ipc_ring_copy_all_lines_(to, from, n, 0);
 }
 
 /* Copies in by lines. Asks for as many of them ahead of time, with write intent, as the processor
@@ -71,16 +71,33 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigne
         part = n < 2 * part ? n : part; /* none is shorter than a line */
         for (i = 0; i < part; i += IPC_RING_LINE)
             ck_pr_rfo(to + i);
-        ipc_ring_copy_all_lines_(to, from, part, 0);
+        ipc_ring_copy_lines_(to, from, part);
     }
 }
 
-/* Copies in. Past the caches it takes ipc_ring_settle_copies_ before the message is published. */
+/* Copies past the caches, but for the first and the last line that it fills, and what is beside
+ * them. A line that is written in both ways has to leave the cache in between, which takes long: so
+ * none is. And the word that publishes a message, in the line behind it, is slower to write if the
+ * line before it is not in the cache (bench/results). */
+IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned char *from, size_t n)
+{
+    size_t i = IPC_RING_LINE + (0 - (uintptr_t)to) % IPC_RING_LINE;
+    size_t end = n - IPC_RING_LINE - ((uintptr_t)to + n) % IPC_RING_LINE;
+
+    ipc_ring_copy_line_(to, from, 0);
+    ipc_ring_copy_line_(to + i - IPC_RING_LINE, from + i - IPC_RING_LINE, 0);
+    for (; i < end; i += IPC_RING_LINE)
+        ipc_ring_copy_line_(to + i, from + i, 1);
+    ipc_ring_copy_line_(to + end, from + end, 0);
+    ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
+}
+
+/* Copies in. Past the caches ipc_ring_settle_copies_ is due before the message is published. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_way_(unsigned way, unsigned char *to,
                                            const unsigned char *from, size_t n)
 {
     if (way == IPC_RING_PAST_)
-        ipc_ring_copy_all_lines_(to, from, n, 1);
+        ipc_ring_copy_past_(to, from, n);
     else if (way == IPC_RING_BY_STRING_ && n >= IPC_RING_LONG_)
         __asm__ __volatile__("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
     else
@@ -90,26 +107,46 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_way_(unsigned way, unsigned char *to,
 /* Without it stores past the caches, which keep no order, could be seen after the word that says
  * that the message is there. Partner: the load fence of the consumer that looks for that word. It
  * waits for all of them, so one for many messages costs little more than one for one. */
-IPC_FORCE_INLINE void ipc_ring_settle_copies_(unsigned way)
+IPC_FORCE_INLINE void ipc_ring_settle_copies_(void)
 {
-    if (way == IPC_RING_PAST_)
-        _mm_sfence();
+    _mm_sfence();
 }
 
-/* Copies a long message in, in the way that trials have found. If its place is raced for, a reader
- * may still be there: it is to see that the place was marked before it sees what is copied, so a
- * store past the caches may not overtake the mark either. Partner: the load fence of that reader. */
-IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_trials_ *t, unsigned char *to,
-                                            const unsigned char *from, size_t n, int raced)
+/* Copies in, in the way that trials have found. 1: ipc_ring_settle_copies_ is due before the message
+ * is published. */
+IPC_RING_NOINLINE_ int ipc_ring_copy_unsettled_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                                const unsigned char *from, size_t n)
 {
     uint64_t then;
     unsigned way = ipc_ring_trials_way_(t, &then);
 
-    if (raced)
-        ipc_ring_settle_copies_(way);
     ipc_ring_copy_way_(way, to, from, n);
-    ipc_ring_settle_copies_(way);
     ipc_ring_trials_note_(t, n, then);
+    return way == IPC_RING_PAST_;
+}
+
+/* Copies a long message in. If its place is raced for, a reader may still be there: it is to see
+ * that the place was marked before it sees what is copied, so a store past the caches may not
+ * overtake the mark either. Partner: the load fence of that reader. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                            const unsigned char *from, size_t n, int raced)
+{
+    if (raced && t->way == IPC_RING_PAST_)
+        ipc_ring_settle_copies_();
+    if (ipc_ring_copy_unsettled_(t, to, from, n))
+        ipc_ring_settle_copies_();
+}
+#else
+IPC_FORCE_INLINE void ipc_ring_settle_copies_(void)
+{
+}
+
+IPC_INLINE int ipc_ring_copy_unsettled_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                        const unsigned char *from, size_t n)
+{
+    (void)t;
+    memcpy(to, from, n);
+    return 0;
 }
 #endif
 

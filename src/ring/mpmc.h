@@ -241,7 +241,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         done = 1;
     }
     while (done < n) {
-        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_, i;
+        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_;
         uint64_t p;
         int run;
 
@@ -253,11 +253,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
             return done > 0 ? (int64_t)done : ipc_mpmc_found_nothing_(m, run);
         m->next = p + (unsigned)run;
         ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        for (i = 0; i < (unsigned)run; i++) {
-            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
-                ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_mpmc_put_(h, p + i, from + (done + i) * bytes, bytes);
-        }
+        ipc_mpmc_put_run_(h, p, from + done * bytes, bytes, (unsigned)run);
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
                               IPC_MPMC_RUN_) == 0)

@@ -23,10 +23,11 @@
 enum ipc_ring_way_ {
     IPC_RING_BY_LINES_,  /* 64 bytes at a time, through the caches */
     IPC_RING_BY_STRING_, /* by the processor's instruction for that */
-    IPC_RING_PAST_,      /* past the caches; then a fence is due before the message is published */
+    IPC_RING_PAST_,      /* past the caches: a fence is due before the message is published */
     IPC_RING_WAYS_
 };
 
+#define IPC_RING_LONG_ 2000u        /* bytes: from here on each copy counts, below it in batches */
 #define IPC_RING_TRIAL_AFTER_ 1000u /* laps of phase 0 */
 #define IPC_RING_TRIAL_LAPS_ 3u     /* of each other phase */
 
@@ -55,6 +56,16 @@ IPC_FORCE_INLINE unsigned ipc_ring_trials_way_(const struct ipc_ring_trials_ *t,
 {
     *then = CK_CC_UNLIKELY(t->phase > 0) ? __builtin_ia32_rdtsc() : 0;
     return t->way;
+}
+
+/* Are the next n bytes copied by lines, and not in a trial? Counts them, if their copy does not. */
+IPC_FORCE_INLINE int ipc_ring_trials_rest_(struct ipc_ring_trials_ *t, uint64_t n)
+{
+    if (t->way != IPC_RING_BY_LINES_ || t->phase > 0 || t->left <= n)
+        return 0;
+    if (n < IPC_RING_LONG_)
+        t->left -= n;
+    return 1;
 }
 
 /* The phase is over. */
@@ -99,6 +110,11 @@ IPC_FORCE_INLINE void ipc_ring_trials_note_(struct ipc_ring_trials_ *t, uint64_t
         ipc_ring_trials_end_phase_(t, now != 0 ? now : __builtin_ia32_rdtsc());
 }
 
+#else
+IPC_FORCE_INLINE int ipc_ring_trials_rest_(struct ipc_ring_trials_ *t, uint64_t n)
+{
+    return t->lap + n != 0;
+}
 #endif /* __x86_64__ */
 
 #endif
