@@ -307,7 +307,7 @@ static void long_messages_reach_every_reader(void **state)
             IS(ipc_broadcast_producer_attach(&p, mem, size, sizes[i], NULL), 0);
             IS(ipc_broadcast_consumer_attach(&c[0], mem, size, sizes[i], NULL), 0);
             IS(ipc_broadcast_consumer_attach(&c[1], mem, size, sizes[i], NULL), 0);
-            for (k = 0; k < 80; k++) { /* each way was tried */
+            for (k = 0; k < 120; k++) { /* each way was tried */
                 memset(m, (int)(k & 255), sizes[i]);
                 m[chance(sizes[i])] ^= 1;
                 IS(ipc_broadcast_push(&p, m, sizes[i]), 0);

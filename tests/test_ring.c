@@ -924,7 +924,7 @@ static void long_messages_cross_whole(void **state)
     for (i = 0; i < 3; i++)
         for (k = 0; k < 2; k++) {
             size_t bytes = sizes[i], size = ipc_spsc_footprint(bytes, capacities[k]);
-            uint64_t n, count = 40 * capacities[k]; /* each way was tried */
+            uint64_t n, count = 60 * capacities[k]; /* each way was tried */
             void *mem = ring(bytes, capacities[k], starts[i]);
             struct ipc_spsc_consumer c;
             int status;

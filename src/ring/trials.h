@@ -3,17 +3,17 @@
  *
  * Which way is the fastest depends on where the two cores are, on the processor, and on the sizes of
  * the ring and the message: by a factor of two to four, in either direction (bench/results). No
- * system tells, and processes move; so the producer measures. For 1,000 laps of the ring it copies
- * in the way that was best. Then it copies six laps in each way, and times the last three of them,
- * when the lines are where that way leaves them.
+ * system tells, and processes move; so the producer measures. For 2,000 laps of the ring it copies
+ * in the way that was best. Then it copies 16 laps in each way, and times the last eight of them.
  *
- *   phase 0             1,000 laps in the best way
- *   phase 1, 3, 5       three laps in way 0, 1, 2
- *   phase 2, 4, 6       three more, timed
+ *   phase 0             2,000 laps in the best way
+ *   phase 1, 3, 5       eight laps in way 0, 1, 2
+ *   phase 2, 4, 6       eight more, timed
  *
- * Another way is taken if the copy itself takes less time than by lines, and the laps clearly less:
- * the consumer has to fetch the message from where that way leaves it. Short messages do not come
- * here.
+ * Another way is taken if the copy itself takes less time than by lines, and the laps at least a
+ * sixth less: the consumer has to fetch the message from where that way leaves it. The laps are the
+ * producer's, which may gain one on a consumer that is slower; of eight that is less than a sixth.
+ * Short messages do not come here.
  */
 #ifndef IPC_SRC_RING_TRIALS_H
 #define IPC_SRC_RING_TRIALS_H 1
@@ -28,8 +28,8 @@ enum ipc_ring_way_ {
 };
 
 #define IPC_RING_LONG_ 2000u        /* bytes: from here on each copy counts, below it in batches */
-#define IPC_RING_TRIAL_AFTER_ 1000u /* laps of phase 0 */
-#define IPC_RING_TRIAL_LAPS_ 3u     /* of each other phase */
+#define IPC_RING_TRIAL_AFTER_ 2000u /* laps of phase 0 */
+#define IPC_RING_TRIAL_LAPS_ 8u     /* of each other phase */
 
 /* Private to a producer. */
 struct ipc_ring_trials_ {
