@@ -3087,6 +3087,67 @@ static void after_its_first_messages_a_ring_refuses_and_tells_as_before(void **s
     }
 }
 
+static void takes_one(struct child *up, void *arg)
+{
+    (void)up;
+    (void)arg;
+    open_as(IPC_RECV);
+    recv_one(0, 8);
+    ipc_channel_close(&ch);
+}
+
+static void a_receiver_that_came_and_went_between_two_sends_is_told_once(void **state)
+{
+    (void)state;
+    EACH_ROW(RING)
+    {
+        if (strncmp(row->scheme, "auto", 4) == 0)
+            continue; /* the sides meet first */
+        open_as(IPC_SEND | IPC_LISTEN);
+        send_one(0, 8);
+        IS(run(takes_one, NULL), 0);
+        IS(ipc_channel_send(&ch, scratch, 8, IPC_NOW), -EPIPE);
+        send_one(0, 8);
+        IS(run(takes_one, NULL), 0);
+        IS(ipc_channel_send(&ch, scratch, 8, IPC_NOW), -EPIPE);
+        send_one(0, 8);
+        send_one(1, 8);
+        over();
+    }
+}
+
+static void comes_and_goes(struct child *up, void *arg)
+{
+    (void)up;
+    (void)arg;
+    open_as(IPC_RECV);
+    ipc_channel_close(&ch);
+}
+
+static void a_receiver_that_went_while_a_send_slept_is_told_once(void **state)
+{
+    struct ipc_channel_options how;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.max = 100;
+    EACH_ROW(RING)
+    {
+        struct child c;
+
+        if (strncmp(row->scheme, "auto", 4) == 0)
+            continue;
+        IS(ipc_channel_open_with(&ch, uri, IPC_SEND | IPC_LISTEN, ipc_in_ms(LONG_MS), &how), 0);
+        while (ipc_channel_send(&ch, scratch, 100, IPC_NOW) == 0)
+            ;
+        c = spawn(comes_and_goes, NULL);
+        IS(ipc_channel_send(&ch, scratch, 100, ipc_in_ms(LONG_MS)), -EPIPE);
+        finish(&c);
+        IS(ipc_channel_send(&ch, scratch, 100, IPC_NOW), -ETIMEDOUT);
+        over();
+    }
+}
+
 /* ------------------------------------------------------------------ receivers that share a ring */
 
 static void open_shared(struct ipc_channel *c, unsigned role, unsigned senders, size_t max)
@@ -3495,6 +3556,8 @@ int main(int argc, char **argv)
         TEST(what_was_sent_before_a_close_is_received_by_one_who_was_not_read),
         TEST(an_empty_message_may_be_null),
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
+        TEST(a_receiver_that_came_and_went_between_two_sends_is_told_once),
+        TEST(a_receiver_that_went_while_a_send_slept_is_told_once),
         TEST(receivers_share_the_messages_of_a_ring),
         TEST(several_send_to_several_over_a_ring),
         TEST(killed_receiver_of_a_ring_costs_no_message),

@@ -55,6 +55,7 @@ struct ipc_channel_ring_ {
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    uint64_t left;           /* how often reader's end had been left, when that was last looked at */
     int64_t asked_at[2];     /* when the kernel was asked last whether writer, reader lives */
     int32_t trust;           /* how many messages are sent until reader is looked at again */
     struct ipc_channel_polls_ polls;
@@ -316,6 +317,7 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
                                         r->out.ring->space_bell)) == 0) {
         r->reader = ipc_notify_first_seen_(&r->out_space, &r->out.ring->end[1]);
+        r->left = ck_pr_load_64(&r->out.ring->left[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && !listener && r->answers.mem != NULL) {
@@ -420,6 +422,13 @@ IPC_INLINE int ipc_channel_is_killed_(const struct ipc_notify *n, uint64_t id)
            n->peer.alive(n->peer.arg, id) == 0;
 }
 
+/* Is ours a ring of records, for one receiver who sends nothing? Then how often its end was left
+ * tells of one that came and went. */
+IPC_INLINE int ipc_channel_only_sends_(const struct ipc_channel_ring_ *r)
+{
+    return r->out.ring != NULL && r->in.ring == NULL;
+}
+
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
  * deadline comes. What the try said, or why there is no more of it, is in t->rc. */
 IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_notify *bell,
@@ -429,14 +438,16 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
     /* A process that came, sent, and went between two looks is in *seen already. */
     static const uint64_t never_left = 0;
     struct ipc_channel_ring_ *r = t->ch->ring;
-    struct ipc_notify_peer_ peer = {*seen, 0};
+    int counts = bell == &r->out_space && ipc_channel_only_sends_(r);
+    struct ipc_notify_peer_ peer = {*seen, counts ? r->left : 0};
     int rc;
 
     if (deadline <= IPC_NOW && ipc_channel_is_time_to_ask_(&r->asked_at[bell == &r->out_space]))
         bell->asks = 1;
-    rc = ipc_notify_wait_with_peer_(bell, holder, &never_left, &peer, deadline,
-                                    ipc_notify_wait_until_, look, t, NULL);
+    rc = ipc_notify_wait_with_peer_(bell, holder, counts ? &r->out.ring->left[1] : &never_left, &peer,
+                                    deadline, ipc_notify_wait_until_, look, t, NULL);
     *seen = peer.seen;
+    r->left = counts ? peer.left : r->left;
     if (rc != 0)
         t->rc = rc;
 }
@@ -542,16 +553,31 @@ IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
     r->reader = r->writer = 0;
 }
 
-/* A send is about to push. Is the process gone that it has seen at the other end? What it left it
- * tells at once; whether it was killed the kernel is asked each 8 ms. 0; -EPIPE or -EOWNERDEAD,
- * once; then the next process is the one that is seen. */
+/* Has a process come to the other end of what we only send, and gone, since the last look? */
+IPC_INLINE int ipc_channel_came_and_went_(struct ipc_channel_ring_ *r)
+{
+    uint64_t left;
+
+    if (!ipc_channel_only_sends_(r))
+        return 0;
+    /* Without it the end could be found free, and the count be older: the next call would tell what
+     * this one can know. Partner: ipc_ring_detach_end_. */
+    ck_pr_fence_load(); /* no twin */
+    left = r->left;
+    r->left = ck_pr_load_64(&r->out.ring->left[1]);
+    return r->reader == 0 && r->left != left;
+}
+
+/* A send is about to push. Is the process gone that it has seen at the other end, or one that came
+ * and went meanwhile? What it left it tells at once; whether it was killed the kernel is asked each
+ * 8 ms. 0; -EPIPE or -EOWNERDEAD, once; then the next process is the one that is seen. */
 IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_notify *n = &r->out_space;
-    int rc = 0;
+    int rc = 0, went = ipc_channel_came_and_went_(r);
 
-    if (ipc_channel_has_left_(ch, r->reader, reader)) {
+    if (went || ipc_channel_has_left_(ch, r->reader, reader)) {
         rc = -EPIPE; /* how it ended is not known any more where another one is there */
     } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
