@@ -319,6 +319,29 @@ static void claims_stay_where_they_are(void **state)
     unguard(mem, size);
 }
 
+static void a_post_publishes_what_is_put_off(void **state)
+{
+    size_t size = logs_footprint(4096, 1);
+    unsigned char *mem = guarded(size), record[300];
+    struct logs_producer p;
+    struct logs_consumer c;
+
+    (void)state;
+    IS(logs_init(mem, size, 4096, 1), 0);
+    IS(logs_producer_attach(&p, mem, size, NULL), 0);
+    IS(logs_consumer_attach(&c, mem, size, NULL), 0);
+    p.raw.trials.way = IPC_RING_PAST_;
+    memset(record, 1, sizeof record);
+    IS(logs_push_more(&p, record, sizeof record), 0);
+    if (IPC_RING_IS_PUT_OFF_(sizeof record))
+        IS(logs_pop(&c, record, sizeof record), -EAGAIN);
+    IS(logs_producer_post(&p), 0);
+    IS(logs_pop(&c, record, sizeof record), sizeof record);
+    logs_producer_detach(&p);
+    logs_consumer_detach(&c);
+    unguard(mem, size);
+}
+
 static void a_claim_that_is_refused_drops_the_one_before(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), cast = ipc_record_broadcast_footprint(256, 0), n;
@@ -1538,6 +1561,7 @@ int main(int argc, char **argv)
         TEST(the_longest_record_fits_at_every_offset),
         TEST(a_drained_lane_has_room_for_the_longest),
         TEST(claims_stay_where_they_are),
+        TEST(a_post_publishes_what_is_put_off),
         TEST(a_claim_that_is_refused_drops_the_one_before),
         TEST(batches_are_whole_records),
         TEST(edges_have_names),
