@@ -4073,7 +4073,8 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
 IPC_RING_NOINLINE_ void ipc_record_publish_put_off_(struct ipc_record_producer *p)
 {
     ipc_ring_settle_copies_();
-    /* As in ipc_record_send_. */
+    /* Without it the word could be seen before the records. Partner: the load fence in
+     * ipc_record_find_. */
     ck_pr_fence_store(); /* no twin: the models have no long records */
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, p->put_off_at), p->put_off_word);
     p->put_off_word = 0;
