@@ -57,16 +57,22 @@ EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder 
 AUDIO := $(if $(shell pkg-config --libs jack sndfile 2>/dev/null),jack_record jack_play file_writer file_reader jack_ringbuffer)
 
 # What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
-# made of its first comment and its usage. ipc_top needs jansson and ncurses.
+# made of its first comment and its usage. ipc_top needs jansson and ncurses, ipc_bridge ZeroMQ.
 TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
-TOOLS = ipc_cat ipc_rm $(TOP)
+BRIDGE := $(call has,zmq.h,ipc_bridge)
+TOOLS = ipc_cat ipc_rm $(TOP) $(BRIDGE)
 
 all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(TOOLS:%=build/%)
 	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
+	$(if $(BRIDGE),,@echo 'note: no ipc_bridge, as ZeroMQ is not here: make deps')
 	$(if $(AUDIO),,@echo 'note: no examples/audio, as JACK or libsndfile is not here: make deps-examples')
 
-build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) $(HEADERS) | build
+build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) tools/bridge/state.h $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
+
+# -O1 compiles in half the time of -O2, and libzmq takes the most when it runs.
+build/ipc_bridge: tools/ipc_bridge.c $(wildcard tools/bridge/*.c tools/bridge/*.h) $(HEADERS) | build
+	$(CC) $(CFLAGS) -O1 $(WARN) -I. $(filter %.c,$^) -o $@ -lzmq -lpthread -lrt
 
 build/ipc_rm: tools/ipc_rm.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
@@ -161,12 +167,13 @@ CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
 check-cpus: | build
 	@CPUS='$(CPUS)' $(TESTS) cpus
 
-soak: $(AUDIO:%=build/%) | build
+soak: $(AUDIO:%=build/%) $(BRIDGE:%=build/%) | build
+	$(CC) -O1 -g $(WARN) -I. tests/test_notify_thorough.c -o build/test_notify_thorough -lcmocka -lpthread
+	IPC_NOTIFY_WAITS=10000000 build/test_notify_thorough
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
-	IPC_NOTIFY_WAITS=10000000 build/test_notify thorough
 	IPC_NOTIFY_WAITS=10000000 build/test_notify no_wake_is_missed
-	$(CC) -O1 -g $(WARN) -DINTERLEAVE_EVERY=1u -I. tests/test_shm.c -o build/test_shm -lcmocka -lpthread
-	build/test_shm 'of_two_creators*'
+	$(CC) -O1 -g $(WARN) -DINTERLEAVE_EVERY=1u -I. tests/test_shm_races.c -o build/test_shm_races -lcmocka -lpthread
+	build/test_shm_races 'of_two_creators*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_mpmc.c -o build/test_mpmc -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_mpmc 'processes*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_progress.c -o build/test_progress -lcmocka
@@ -182,6 +189,8 @@ soak: $(AUDIO:%=build/%) | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 	sh tests/audio build 60
+	$(if $(BRIDGE),$(CC) -O1 -g $(WARN) -I. tests/test_bridge.c -o build/test_bridge -lcmocka -lpthread -lrt)
+	$(if $(BRIDGE),IPC_BRIDGE_MESSAGES=10000000 build/test_bridge build/ipc_bridge)
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
@@ -207,7 +216,7 @@ fuzz: $(FUZZ:%=build/fuzz_%)
 	        build/corpus/$$f build/seeds/$$f || exit; \
 	done
 
-build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) $(HEADERS) | build
+build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) tools/bridge/state.h $(HEADERS) | build
 	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@ $(if $(findstring top,$@),-ljansson)
 
 # What is installed, below the prefix.
@@ -226,7 +235,7 @@ stage: $(TOOLS:%=build/%) build/man/made
 	@cd build/stage && find . -type f >../stage.list
 
 # Empty where there is no Python 3 to make the pages with.
-build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c tools/top/*.c examples/*.c)
+build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c tools/*/*.c examples/*.c)
 	@rm -rf build/man && mkdir -p build/man && : >$@
 	@if command -v python3 >/dev/null; then tools/manpages build/man '$(CC)' $(TOOLS) && echo made >$@; \
 	else echo 'note: no manual pages, as there is no python3'; fi

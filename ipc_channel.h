@@ -134,8 +134,9 @@
  *
  *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
  *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
- *         receiver is there before, it is told -EPIPE, also of a killed one. A receiver that is not
- *         told before the next sender has sent may receive from that one first.
+ *         receiver is there before, it is told -EPIPE, also of a killed one; and so is, in both
+ *         directions, a client whose next listener is there before. A receiver that is not told
+ *         before the next sender has sent may receive from that one first.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -162,7 +163,8 @@
  *     until it is full: see above. Fix: answers, in the other direction.
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
- *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
+ *     receiver of several, or of one sender of several, is not told; nor is that of an only sender,
+ *     where the next one is there before the call. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
  *   - A client's first call over unix:, unix-seq: and tcp: waits until the listener has been in a
@@ -3771,7 +3773,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
  *
  * Numbers in network byte order:
  *
- *     head     "ipc-log1", id (8 bytes, drawn at random)       with the first record
+ *     head     "ipc-log2", id (8 bytes, drawn at random)       with the first record
  *     record   n (4), n ^ "ipc1" ^ key (4), hash (8), message (n)
  *
  * key has 16 bits of id and the record's offset, so no bytes in a message look like a record. hash
@@ -3805,7 +3807,9 @@ struct ipc_channel_log_ {
     int64_t missing; /* sender: since when nothing is at the path; 0: something is */
     uint64_t limit;  /* sender: RLIMIT_FSIZE when last asked for; 0: not yet */
     int changes;     /* receiver: inotify's descriptor, or -1 */
-    int watch;       /* receiver: inotify's watch of the file */
+    int watch;       /* receiver: inotify's watch of the file; -1: none */
+    int shown;       /* receiver: the program has the descriptor */
+    unsigned polls;  /* receiver: calls in succession that did not sleep */
     int folder;      /* receiver: ... of its folder, when it is not at the path; else -1 */
     unsigned unread; /* receiver: there may be more behind what was read */
     unsigned check;  /* receiver: the file may have been cut or moved */
@@ -3822,9 +3826,11 @@ IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channe
 
 #define IPC_CHANNEL_RECORD_ IPC_CHANNEL_HEAD_MOST_ /* bytes before the message */
 #define IPC_CHANNEL_LOG_HEAD_ 16
-#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log1"
+#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log2"
+#define IPC_CHANNEL_LOG_PAGE_ ((size_t)4096) /* bytes of a message that are hashed together */
 #define IPC_CHANNEL_LOOK_SENDER_ INT64_C(10000000) /* ns between looks at the path */
 #define IPC_CHANNEL_LOG_GRACE_ INT64_C(1000000000) /* ns in which another may make the file */
+#define IPC_CHANNEL_LOG_POLLS_ 64 /* so many polls in succession, and the watch is taken off */
 #define IPC_CHANNEL_LOG_EVENTS_ ((uint32_t)(IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF))
 
 IPC_INLINE uint64_t ipc_channel_get_64_(const unsigned char *from)
@@ -3838,21 +3844,45 @@ IPC_INLINE void ipc_channel_put_64_(unsigned char *to, uint64_t value)
     ipc_channel_put_(to + 4, (uint32_t)value);
 }
 
-/* The hash in a record: FNV-1a, but by words of 8 bytes. Two seeds never give one hash. */
-IPC_INLINE uint64_t ipc_channel_hash_(uint64_t h, const unsigned char *at, size_t n)
+IPC_INLINE uint64_t ipc_channel_hash_word_(uint64_t h, uint64_t word)
 {
+    h = (h ^ word) * 1099511628211u;
+    return h ^ h >> 29;
+}
+
+/* The hash of at most IPC_CHANNEL_LOG_PAGE_ bytes: as FNV-1a, but by words of 8 bytes, and in four
+ * chains, as a product has to wait for the one before it. Two seeds never give one hash. */
+IPC_INLINE uint64_t ipc_channel_hash_page_(uint64_t h, const unsigned char *at, size_t n)
+{
+    uint64_t second = 1, third = 2, fourth = 3;
     unsigned char last[8] = {0};
     size_t i;
 
-    for (i = 0; i < n; i += 8) {
-        const unsigned char *b = at + i;
-
-        if (n - i < 8)
-            b = (const unsigned char *)memcpy(last, b, n - i);
-        h = (h ^ ipc_channel_get_64_(b)) * 1099511628211u;
-        h ^= h >> 29;
+    for (i = 0; i + 32 <= n; i += 32) {
+        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
+        second = ipc_channel_hash_word_(second, ipc_channel_get_64_(at + i + 8));
+        third = ipc_channel_hash_word_(third, ipc_channel_get_64_(at + i + 16));
+        fourth = ipc_channel_hash_word_(fourth, ipc_channel_get_64_(at + i + 24));
     }
-    return h;
+    if (i > 0) {
+        h = ipc_channel_hash_word_(h, second);
+        h = ipc_channel_hash_word_(h, third);
+        h = ipc_channel_hash_word_(h, fourth);
+    }
+    for (; i + 8 <= n; i += 8)
+        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
+    if (i == n)
+        return h;
+    memcpy(last, at + i, n - i);
+    return ipc_channel_hash_word_(h, ipc_channel_get_64_(last));
+}
+
+/* The hash in a record. */
+IPC_INLINE uint64_t ipc_channel_hash_(uint64_t h, const unsigned char *at, size_t n)
+{
+    for (; n > IPC_CHANNEL_LOG_PAGE_; at += IPC_CHANNEL_LOG_PAGE_, n -= IPC_CHANNEL_LOG_PAGE_)
+        h = ipc_channel_hash_page_(h, at, IPC_CHANNEL_LOG_PAGE_);
+    return ipc_channel_hash_page_(h, at, n);
 }
 
 /* What the hash of a message of n bytes begins with. */
@@ -4005,7 +4035,7 @@ IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t offset, int64_t limit,
                                         uint64_t mark)
 {
-    unsigned char header[IPC_CHANNEL_RECORD_], some[4096];
+    unsigned char header[IPC_CHANNEL_RECORD_], some[IPC_CHANNEL_LOG_PAGE_];
     int64_t n, done;
     uint64_t hash;
 
@@ -4095,7 +4125,8 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
  *
  * The sender is the listener: it makes the file, and holds an open file description lock on it.
  * Receivers wait for the file and start at options.offset. At the end they sleep on inotify; where
- * there is no inotify they look once a millisecond.
+ * there is no inotify they look once a millisecond. One that polls reads, and looks for another file
+ * every 10 ms.
  *
  *   Rotation  The file at PATH may be renamed, removed, replaced or truncated at any time, by
  *             logrotate in each of its modes. A sender looks at PATH every 10 ms while it sends,
@@ -4634,14 +4665,48 @@ IPC_INLINE int ipc_channel_log_go_on_(struct ipc_channel *ch)
                                ch->address);
 }
 
+/* Does the receiver read at each call? One that polls, and has not asked for the descriptor, soon takes
+ * the watch off: each event is work for the sender, and a read costs less than to ask for events. */
+IPC_INLINE int ipc_channel_log_polls_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    if (deadline > IPC_NOW || own->shown) {
+        own->polls = 0;
+        return 0;
+    }
+    if (own->watch >= 0 && ++own->polls >= IPC_CHANNEL_LOG_POLLS_) {
+        (void)inotify_rm_watch(own->changes, own->watch);
+        own->watch = -1;
+        own->look = 0;
+    }
+    return own->watch < 0;
+}
+
+/* Watches the file again, which is then read again. */
+IPC_INLINE void ipc_channel_log_watch_again_(struct ipc_channel *ch)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    if (own->changes < 0 || own->watch >= 0)
+        return;
+    ipc_channel_log_watch_(ch);
+    own->unread = own->check = 1;
+}
+
 /* Sleeps until there may be more, or it is time for a look. 0, -ETIMEDOUT or -EINTR. */
 IPC_INLINE int ipc_channel_log_sleep_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t until = deadline < own->look ? deadline : own->look;
-    int rc = own->changes >= 0 ? ipc_channel_wait_(own->changes, POLLIN, until)
-                               : ipc_channel_nap_(deadline);
+    int rc;
 
+    if (deadline > IPC_NOW && own->changes >= 0 && own->watch < 0) {
+        ipc_channel_log_watch_again_(ch);
+        return 0;
+    }
+    rc = own->watch >= 0 ? ipc_channel_wait_(own->changes, POLLIN, until)
+                         : ipc_channel_nap_(deadline);
     if (rc == -EINTR || (rc == -ETIMEDOUT && until == deadline))
         return rc;
     ipc_channel_log_read_events_(ch);
@@ -4670,7 +4735,7 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
                                          int64_t deadline)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int rc, tries = 0, moved = 0;
+    int rc, tries = 0, moved = 0, polls = ipc_channel_log_polls_(ch, deadline);
     int64_t n;
 
     if (own->stale) {
@@ -4685,10 +4750,10 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         if (n >= 0)
             return ipc_channel_log_take_(ch, to, size, n);
         if (ipc_clock() >= own->look) {
-            own->look = ipc_in_ms(own->changes >= 0 ? 1000 : 10);
+            own->look = ipc_in_ms(own->watch >= 0 ? 1000 : 10);
             own->unread = own->check = 1;
         }
-        if (own->unread) {
+        if (own->unread || polls) {
             /* A part of a record is read again: a new sender may cut it off, and write another. */
             ch->rx.begin = ch->rx.end = 0;
             n = ipc_channel_log_read_(ch);
@@ -4697,7 +4762,7 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
             n = ipc_channel_check_record_(ch);
             if (n >= 0)
                 return ipc_channel_log_take_(ch, to, size, n);
-            own->check |= own->changes >= 0;
+            own->check |= own->watch >= 0;
         }
         rc = own->check || n == -EBADMSG ? ipc_channel_log_look_(ch) : 0;
         if (rc < 0)
@@ -4718,11 +4783,13 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
 
 IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
 {
-    int changes = ipc_channel_get_log_(ch)->changes;
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
 
     if ((ch->role & IPC_SEND) != 0)
         return ch->in;
-    return changes >= 0 ? changes : -EOPNOTSUPP; /* a file is always readable for poll */
+    own->shown = 1;
+    ipc_channel_log_watch_again_(ch);
+    return own->changes >= 0 ? own->changes : -EOPNOTSUPP; /* a file is always readable for poll */
 }
 
 /* Has it read a record, or is it time to look? */
@@ -5785,23 +5852,24 @@ IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
                : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
 }
 
-IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size)
+IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size, int how)
 {
     size_t offset = (uintptr_t)mem & ((size_t)getpagesize() - 1);
 
-    (void)madvise((unsigned char *)mem - offset, size + offset, MADV_POPULATE_WRITE);
+    (void)madvise((unsigned char *)mem - offset, size + offset, how);
 }
 
-/* Faults in what messages go through, so that none does at its first touch. */
+/* Faults in what messages go through, so that none does at its first touch. The listener has zeroed it:
+ * see ipc_shm_prefault_. */
 IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
 
     if (r->answers.mem == NULL) {
-        ipc_channel_fault_in_(r->seg.base, r->seg.size);
+        ipc_channel_fault_in_(r->seg.base, r->seg.size, MADV_POPULATE_READ);
     } else {
-        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1);
-        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1);
+        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1, MADV_POPULATE_READ);
+        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1, MADV_POPULATE_READ);
     }
 }
 
@@ -7085,7 +7153,7 @@ IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t d
         return ipc_channel_refuse_errno_(ch, "attach to");
     own->mem = (unsigned char *)mem;
     own->half = ipc_channel_shm_half_(is.shm_segsz);
-    ipc_channel_fault_in_(mem, is.shm_segsz);
+    ipc_channel_fault_in_(mem, is.shm_segsz, MADV_POPULATE_WRITE);
     return 0;
 }
 
@@ -7755,6 +7823,7 @@ IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
+    int gone = (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0; /* a send has found that out */
     int64_t rc;
 
     if (CK_CC_UNLIKELY(ipc_channel_must_agree_(ch)) &&
@@ -7764,12 +7833,17 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
         rc = ipc_channel_stream_recv_(ch, to, size, deadline);
         return rc == -EOWNERDEAD ? ipc_channel_auto_end_(ch, -EPIPE) : rc;
     }
+    if (CK_CC_UNLIKELY(gone)) { /* what is left; a peer that never sent was not seen at the ring's end */
+        ck_pr_fence_load();     /* as in ipc_channel_try_rest_ */
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        rc = rc == -ETIMEDOUT ? -EPIPE : rc;
+        return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
+    }
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
     if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
-        int gone = ipc_channel_auto_arm_(ch);
-
+        gone = ipc_channel_auto_arm_(ch);
         rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
         rc = rc == -ETIMEDOUT && gone ? -EPIPE : rc;
     }
@@ -8805,7 +8879,8 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
 {
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0 ||
         (ch->role & IPC_LISTEN) != 0 || ipc_channel_has_rest_(ch))
-        return -EPIPE;
+        return ipc_channel_refuse_(ch, -EPIPE, "%s:%s: the other side is gone", ch->kind->scheme,
+                                   ch->address);
     ipc_channel_leave_peer_(ch);
     return ch->kind->meet(ch, deadline);
 }

@@ -118,11 +118,12 @@
  *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach.
  *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
  *     ring and no endless loop. -EBADMSG sticks to the handle.
- *   - A handle belongs to one thread of one process at a time. After fork one of the two processes
- *     goes on with it: the parent while it lives, then the child. The other's calls are -ECHILD,
- *     and store nothing; it may detach and attach anew. ipc_shm.h has the table (Fork, exec). An
- *     ipc_peer without `self`, or none, does not notice a fork: there use the handle in one of the
- *     two only.
+ *   - A handle belongs to one thread of one process at a time. It may stand beside what another
+ *     thread writes, as another handle: it shares no cache line of 64 bytes with that. After fork
+ *     one of the two processes goes on with it: the parent while it lives, then the child. The
+ *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. ipc_shm.h has
+ *     the table (Fork, exec). An ipc_peer without `self`, or none, does not notice a fork: there
+ *     use the handle in one of the two only.
  *
  * Caveats
  *   - A ring for one producer and one consumer takes no more. A second one is refused with -EBUSY
@@ -570,6 +571,11 @@ struct ipc_ring_shared_ {
 #else
 #define IPC_RING_IS_COPYABLE_(TYPE) 1
 #endif
+
+/* Calls write to their handle with each message. A handle begins and ends with a line of nothing,
+ * so that it shares no line that is written with what stands beside it: a struct may have handles
+ * of two threads. (An alignment would not hold in memory of malloc, and of new before C++17.) */
+#define IPC_RING_APART_(WHERE) unsigned char WHERE[IPC_RING_LINE]
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
@@ -1508,6 +1514,7 @@ IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_spsc_producer {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     uint64_t tail;  /* next position to write */
@@ -1522,9 +1529,11 @@ struct ipc_spsc_producer {
      * tail, so that any other call that needs a slot comes to ipc_spsc_find_room_ first. */
     uint64_t put_off;
     uint64_t limit_then; /* what limit was */
+    IPC_RING_APART_(after);
 };
 
 struct ipc_spsc_consumer {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     uint64_t head;      /* next position to read */
@@ -1535,10 +1544,12 @@ struct ipc_spsc_consumer {
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int idle;        /* the last look found nothing */
+    int idle;        /* the last look found nothing; 2: and all is published */
+    uint64_t empty;  /* if idle is 2: the sequence at head that said so */
     unsigned pauses; /* ck_pr_stall()s before the next look */
     int error;       /* sticks; then head == ready */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
@@ -2056,30 +2067,46 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: publishes the position, unless the messages before it are in the
- * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN,
- * or -EBADMSG. */
-IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
+IPC_FORCE_INLINE uint64_t ipc_spsc_sequence_at_head_(const struct ipc_spsc_consumer *c,
+                                                     size_t stride)
 {
-    uint64_t sequence = ck_pr_load_64(
+    return ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
+}
 
+/* The slot at head has that sequence, and is not full: publishes the position, unless the messages
+ * before it are in the caller's hand, and checks that the sequence is of the lap before, or 0.
+ * Returns -EAGAIN, or -EBADMSG. */
+IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, uint64_t sequence, int in_hand)
+{
     c->idle = 1;
     c->pauses = 0;
     if (c->at == NULL) /* lossy: the slot may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
-    if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
+    if (sequence != 0 && sequence != c->head - c->mask)
         return c->error = -EBADMSG;
-    if (!in_hand && c->published != c->head)
+    if (in_hand)
+        return -EAGAIN;
+    if (c->published != c->head)
         ipc_spsc_publish_(c);
+    c->idle = 2;
+    c->empty = sequence;
     return -EAGAIN;
+}
+
+/* Has nothing changed since a look found nothing and left nothing to do? A consumer that polls is
+ * in here, and sees a message the sooner, the less there is to do for each look. */
+IPC_FORCE_INLINE int ipc_spsc_is_still_empty_(const struct ipc_spsc_consumer *c, size_t stride)
+{
+    return c->idle == 2 && !ipc_ring_is_forked_(&c->self) &&
+           ipc_spsc_sequence_at_head_(c, stride) == c->empty;
 }
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. in_hand: as ipc_spsc_found_empty_. */
 IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
-    uint64_t ahead = 1;
+    uint64_t ahead = 1, sequence;
     unsigned i;
 
     if (c->error != 0)
@@ -2090,16 +2117,16 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
         if (rc < 0 || c->head != c->ready)
             return rc < 0 ? rc : 0;
     }
-    if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
-        return ipc_spsc_found_empty_(c, stride, in_hand);
+    if (c->pauses == 0 && (sequence = ipc_spsc_sequence_at_head_(c, stride)) != c->head + 1)
+        return ipc_spsc_found_empty_(c, sequence, in_hand);
     if (c->idle || stride > IPC_RING_SINGLE_) {
         c->idle = 0; /* likely a lone message, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
             ipc_ring_hold_back_(c->pauses);
-            if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
-                return ipc_spsc_found_empty_(c, stride, in_hand);
+            if (c->pauses > 0 && (sequence = ipc_spsc_sequence_at_head_(c, stride)) != c->head + 1)
+                return ipc_spsc_found_empty_(c, sequence, in_hand);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
@@ -2123,9 +2150,11 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready || ipc_ring_is_forked_(&c->self))
-               ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes), 0)
-               : 0;
+    size_t stride = ipc_ring_stride_(bytes);
+
+    if (CK_CC_LIKELY(c->head != c->ready && !ipc_ring_is_forked_(&c->self)))
+        return 0;
+    return ipc_spsc_is_still_empty_(c, stride) ? -EAGAIN : ipc_spsc_look_ahead_(c, stride, 0);
 }
 
 /* Moves on behind the message at head. Returns 1 if that published a position, as
@@ -2373,6 +2402,7 @@ IPC_INLINE int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t ca
 
 /* What both ends have. Private to their thread; no field is for the caller. */
 struct ipc_stream {
+    IPC_RING_APART_(before);
     unsigned char *data;
     uint64_t mask;
     uint64_t at;  /* our position */
@@ -2394,6 +2424,7 @@ struct ipc_stream {
 struct ipc_stream_producer {
     struct ipc_stream s;
     struct ipc_ring_trials_ trials;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_stream_consumer {
@@ -2401,6 +2432,7 @@ struct ipc_stream_consumer {
     unsigned pauses;    /* ck_pr_stall()s to hold back for; 0: it does not pay */
     unsigned try_in;    /* looks until it is tried again */
     unsigned try_after; /* ... and after the next try in vain */
+    IPC_RING_APART_(after);
 };
 
 /* Elements that may wrap: two pieces, of which the second often has 0 elements. */
@@ -2965,6 +2997,7 @@ struct ipc_record_sender {
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_record_producer {
+    IPC_RING_APART_(before);
     unsigned char *data; /* of our lane */
     uint64_t mask;
     uint64_t tail;    /* next position to write; the word there is 0 */
@@ -2987,6 +3020,7 @@ struct ipc_record_producer {
      * If there are any, limit == tail, so that any other call comes to ipc_record_room_again_ first. */
     uint64_t put_off_at, put_off_word;
     uint64_t limit_then; /* what limit was */
+    IPC_RING_APART_(after);
 };
 
 /* Of a consumer that merges: see record_merge.h. */
@@ -3004,6 +3038,7 @@ struct ipc_record_merge_ {
 };
 
 struct ipc_record_consumer {
+    IPC_RING_APART_(before);
     unsigned char *data; /* of the lane that we are reading */
     uint64_t mask;
     uint64_t head;      /* next position to read */
@@ -3032,6 +3067,7 @@ struct ipc_record_consumer {
     uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
     uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
     struct ipc_record_merge_ merge;
+    IPC_RING_APART_(after);
 };
 
 /* Flags of a consumer: what is to be done before it looks for a record. */
@@ -5059,6 +5095,7 @@ struct ipc_broadcast_producer {
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_broadcast_consumer {
@@ -5072,6 +5109,7 @@ struct ipc_broadcast_consumer {
     int loss_pending; /* a loss was found after messages that a call returned: the next reports it
                        */
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 IPC_INLINE int ipc_broadcast_producer_disable_(struct ipc_broadcast_producer *p, int rc)
@@ -5507,6 +5545,8 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
         h->loss_pending = 0;
         return -EOVERFLOW;
     }
+    if (ipc_spsc_is_still_empty_(c, stride))
+        return -EAGAIN;
     rc = ipc_spsc_look_ahead_(c, stride, 0);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
         rc = ipc_broadcast_check_lapped_(
@@ -5769,6 +5809,7 @@ struct ipc_record_broadcast_producer {
     unsigned checkpoints, first_checkpoint;
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_record_broadcast_consumer {
@@ -5781,6 +5822,7 @@ struct ipc_record_broadcast_consumer {
     int loss_pending; /* a loss was found after records that a call returned: the next reports it */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 IPC_INLINE int ipc_record_broadcast_producer_disable_(struct ipc_record_broadcast_producer *p,
@@ -6408,6 +6450,8 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *   from              to               made by, and its fence
  *   L,FREE            L,WRITING,k      producer k; acquire after it
  *   L,FREE            L,FULL           the only producer (SPMC): release before it; store
+ *   L,FREE            L,FULL           any producer that puts a message of up to 8 bytes there in
+ *                                      the same step: one compare-and-swap of both, on x86-64
  *   L,WRITING,k       L,FULL           k; release before it
  *   L,WRITING,k       L,LATE_WRITER,k  any consumer, or a producer of the next lap: passed over
  *   L,READING,c       L+1,LATE_        a producer of the next lap: passed over
@@ -6528,6 +6572,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 31)
 
+#define IPC_MPMC_SHORT_ 8u     /* bytes; a message of up to that is in the 8 before the word */
 #define IPC_MPMC_LOOKS_ 128u   /* looks at a holder in the way, before it is passed over */
 #define IPC_MPMC_PREFETCH_ 16u /* how many slots ahead lines are asked for */
 /* Looks at an impossible word, before the ring is called corrupt. Such a word may only be old: a
@@ -6594,6 +6639,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
 
 /* What both ends have. Private to their thread; no field is for the caller. */
 struct ipc_mpmc {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     unsigned shift;         /* position >> shift is its lap */
@@ -6623,11 +6669,13 @@ struct ipc_mpmc {
     struct ipc_ring_self_ self;
     struct ipc_ring_seat_ *seats;
     unsigned seats_count;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_producer {
     struct ipc_mpmc m;
     struct ipc_ring_trials_ trials;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_consumer {
@@ -6665,6 +6713,16 @@ IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t pos
                                           size_t stride)
 {
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
+}
+
+/* Where the message of that slot is: a short one beside the word, see ipc_mpmc_push_short_. */
+IPC_FORCE_INLINE unsigned char *ipc_mpmc_message_(const struct ipc_mpmc *m, uint64_t position,
+                                                  size_t bytes)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+
+    return ipc_mpmc_slot_(m, position, stride) +
+           (bytes <= IPC_MPMC_SHORT_ ? stride - sizeof(uint64_t) - IPC_MPMC_SHORT_ : 0);
 }
 
 /* What the word of a slot tells a handle: see the second table at the top of this file. */
@@ -7018,6 +7076,48 @@ IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t s
         ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
+/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
+ * take, frees what dead processes have left where nobody comes by. Returns rc. */
+IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
+{
+    m->idle = 1;
+    m->pauses = 0;
+    m->ready = m->next;
+    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
+        m->misses = 0;
+        (void)ipc_mpmc_recover_(m, 0);
+    }
+    return rc;
+}
+
+/* Sends a message of up to 8 bytes at the next position, if that is free, by one compare-and-swap
+ * of the message and its word: nobody ever holds the slot. For longer messages, and on other
+ * processors, claim and commit take one each. 0: the slot is not free, or another producer was
+ * first. */
+IPC_FORCE_INLINE int ipc_mpmc_push_short_(struct ipc_mpmc *m, const void *message, size_t bytes)
+{
+#if defined(__x86_64__) && defined(CK_F_PR_CAS_64_2)
+    size_t stride = ipc_ring_line_stride_(bytes);
+    uint64_t p = m->next, *word = ipc_mpmc_word_(m, p, stride), from[2], to[2] = {0, 0};
+
+    if (bytes > IPC_MPMC_SHORT_ || CK_CC_UNLIKELY((m->error | m->claimed) != 0))
+        return 0;
+    ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FREE_);
+    from[0] = ck_pr_load_64(word - 1);
+    from[1] = ipc_mpmc_free_word_(m, p);
+    memcpy(to, message, bytes);
+    to[1] = from[1] + IPC_MPMC_FULL_;
+    if (CK_CC_UNLIKELY(ck_pr_load_64(word) != from[1] || !ck_pr_cas_64_2(word - 1, from, to)))
+        return 0;
+    m->next = p + 1;
+    ipc_mpmc_publish_hint_(m, &m->ring->tail);
+    return 1;
+#else
+    (void)m, (void)message, (void)bytes;
+    return 0;
+#endif
+}
+
 /* ------------------------------------------------------------------ what an end can tell */
 
 /* How many positions are between two hints, at least 0 and at most the capacity. */
@@ -7054,9 +7154,7 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
 IPC_FORCE_INLINE void ipc_mpmc_put_(struct ipc_mpmc_producer *h, uint64_t position,
                                     const void *message, size_t bytes)
 {
-    unsigned char *slot = ipc_mpmc_slot_(&h->m, position, ipc_ring_line_stride_(bytes));
-
-    ipc_ring_put_words_(&h->trials, slot, message, bytes);
+    ipc_ring_put_words_(&h->trials, ipc_mpmc_message_(&h->m, position, bytes), message, bytes);
 }
 
 /* Copies a run of messages into the slots from p on, which are ours, with one fence for all. Those
@@ -7174,20 +7272,6 @@ IPC_FORCE_INLINE int ipc_mpmc_end_run_(struct ipc_mpmc *m, uint64_t p, unsigned 
     return -ESTALE;
 }
 
-/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
- * take, frees what dead processes have left where nobody comes by. Returns rc. */
-IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
-{
-    m->idle = 1;
-    m->pauses = 0;
-    m->ready = m->next;
-    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
-        m->misses = 0;
-        (void)ipc_mpmc_recover_(m, 0);
-    }
-    return rc;
-}
-
 /* Claims a position for one message, mostly the next. 0, the errors of ipc_mpmc_claim_run_, or
  * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until
  * the message is there. */
@@ -7286,6 +7370,8 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
 
     if (!ipc_mpmc_is_ours_(m))
         return m->error;
+    if ((how & IPC_MPMC_ONE_PRODUCER) == 0 && ipc_mpmc_push_short_(m, message, bytes))
+        return 0;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
@@ -7366,7 +7452,7 @@ IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
         }
     }
-    return ipc_mpmc_slot_(m, m->held_position, stride);
+    return ipc_mpmc_message_(m, m->held_position, bytes);
 }
 
 /* ------------------------------------------------------------------ the consumers' path */
@@ -7491,7 +7577,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
         m->held_position = position;
         m->claimed = 1;
     }
-    return ipc_mpmc_slot_(m, m->held_position, stride);
+    return ipc_mpmc_message_(m, m->held_position, bytes);
 }
 
 IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, size_t bytes,
@@ -7506,7 +7592,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0)) {
         if (m->error != 0)
             return m->error;
-        memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
+        memcpy(message, ipc_mpmc_message_(m, m->held_position, bytes), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
@@ -7525,7 +7611,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
         /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
          * ipc_mpmc_end_run_. */
         ck_pr_fence_load();
-        ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
+        ipc_ring_get_words_(message, ipc_mpmc_message_(m, p, bytes), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
         ck_pr_fence_release(); /* no twin: the models delay no load past a store */
         free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
@@ -7554,7 +7640,7 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
     for (i = 0; i < run; i++) {
         if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
             ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
+        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_message_(m, p + i, bytes), bytes);
     }
     if (!ck_pr_cas_64(ipc_mpmc_word_(m, p, stride), word, taken))
         return 0;
@@ -7807,9 +7893,9 @@ IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *mess
                                                   : -EMSGSIZE;
 }
 
-/* Push without a copy: returns the slot to write to, 64-byte aligned, and the same one until commit
- * or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
- * is passed over; then commit moves the message. Lock-free. */
+/* Push without a copy: returns the slot to write to, aligned as the message needs, and the same one
+ * until commit or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is
+ * held for long is passed over; then commit moves the message. Lock-free. */
 IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
     return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;
@@ -8135,6 +8221,7 @@ IPC_INLINE int ipc_call_init(void *mem, size_t size, size_t request, size_t repl
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_call_client {
+    IPC_RING_APART_(before);
     unsigned char *slot; /* ours */
     uint64_t word;       /* what we last stored in it, or found when it became ours to write */
     int doing;           /* IPC_CALL_OURS_ ... */
@@ -8150,6 +8237,7 @@ struct ipc_call_client {
     void *arg;
     int error; /* sticks */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 #define IPC_CALL_OURS_ 0      /* the slot is ours to write */
@@ -8159,6 +8247,7 @@ struct ipc_call_client {
 #define IPC_CALL_ABANDONED_ 4 /* given up: a server may still have it */
 
 struct ipc_call_server {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t count;
     uint64_t next; /* slot to look at */
@@ -8169,6 +8258,7 @@ struct ipc_call_server {
     uint64_t id;
     int error; /* of attach or detach */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 IPC_FORCE_INLINE uint64_t *ipc_call_caller_(unsigned char *slot)

@@ -1919,12 +1919,13 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
     return 0;
 }
 
-/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Those
- * of a file on a disk only to read: otherwise all would have to be written to the disk. */
-IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Its
+ * creator's are zeroed by that. Those that are there are mapped by sixteen when they are read, and can
+ * then be written. Those of a file on a disk only to read: otherwise all would have to be written to
+ * the disk. */
+IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg, int creates)
 {
-    int how = ipc_shm_is_read_only_(seg) || ipc_shm_is_in_file_(seg) ? MADV_POPULATE_READ
-                                                                     : MADV_POPULATE_WRITE;
+    int how = creates && !ipc_shm_is_in_file_(seg) ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
     size_t i;
 
     if ((seg->flags & IPC_SHM_NO_PREFAULT) == 0 &&
@@ -2013,7 +2014,7 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 0);
     rc = ipc_shm_join_(seg, 0);
     return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
@@ -2306,7 +2307,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
         rc = ipc_shm_allocate_(seg, name, all, how, 0);
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 1);
     h = seg->base;
     h->abi = IPC_SHM_LAYOUT;
     h->order = IPC_SHM_ORDER;
@@ -2450,7 +2451,7 @@ IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const c
     if (!replace && (ck_pr_load_64(&seg->base->creator) & IPC_SHM_CONDEMNED_) != 0)
         return ipc_shm_close_refused_(
             seg, ipc_shm_refuse(seg, -ENOENT, "segment '%s' is being replaced", name));
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 0);
     return 0;
 }
 
@@ -2943,7 +2944,7 @@ IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm
     rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 0);
     return 0;
 }
 

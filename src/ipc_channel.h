@@ -125,8 +125,9 @@
  *
  *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
  *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
- *         receiver is there before, it is told -EPIPE, also of a killed one. A receiver that is not
- *         told before the next sender has sent may receive from that one first.
+ *         receiver is there before, it is told -EPIPE, also of a killed one; and so is, in both
+ *         directions, a client whose next listener is there before. A receiver that is not told
+ *         before the next sender has sent may receive from that one first.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -153,7 +154,8 @@
  *     until it is full: see above. Fix: answers, in the other direction.
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
- *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
+ *     receiver of several, or of one sender of several, is not told; nor is that of an only sender,
+ *     where the next one is there before the call. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
  *   - A client's first call over unix:, unix-seq: and tcp: waits until the listener has been in a

@@ -12,8 +12,8 @@
 
 #include "ipc_channel.h"
 
-#define LONG_MS 10000 /* longer than any working call takes */
-#define HANG_S 120
+#define LONG_MS 60000 /* longer than any working call takes */
+#define HANG_S 300
 #define SOON_MS 3000 /* longer than what is asked for each 8 ms takes */
 #include "harness.h"
 
@@ -30,19 +30,22 @@
 #define LOSES 256u        /* may lose messages at any time */
 #define PROCESS 1024u     /* its address is a process: that has to end */
 #define ASKS 512u         /* the kernel is asked each 8 ms: not told at once, but soon */
+#define TWO_WAYS 2048u    /* also tried with both directions on both sides */
+#define SHARED 4096u      /* a ring of which several may receive */
 
 static const struct row {
     const char *scheme, *address; /* %s: this test's name; %u: a number of its own */
     unsigned is, late;            /* late: how many messages a send that comes too late may accept */
 } rows[] = {
-    {"auto", "%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | ASKS, 3},
-    {"ring", "%s", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS, 0},
-    {"sysvshm", "%u", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS, 0},
+    {"auto", "%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | ASKS | TWO_WAYS, 3},
+    {"ring", "%s", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS | TWO_WAYS, 0},
+    {"ring", "%s", SHARED | TELLS_RECEIVER | PROVES | KEEPS | EITHER | ASKS | MISSES, 0},
+    {"sysvshm", "%u", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS | TWO_WAYS, 0},
     {"pipe", "", TELLS_RECEIVER | TELLS_SENDER | ALONE, 0},
     {"fifo", "/dev/shm/%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | MISSES, 0},
-    {"unix", "/dev/shm/%s", TELLS_RECEIVER | TELLS_SENDER | EITHER, 0},
-    {"unix-seq", "@%s", TELLS_RECEIVER | TELLS_SENDER | EITHER, 0},
-    {"tcp", "127.0.0.1:%u", TELLS_RECEIVER | TELLS_SENDER | EITHER, 1},
+    {"unix", "/dev/shm/%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | TWO_WAYS, 0},
+    {"unix-seq", "@%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | TWO_WAYS, 0},
+    {"tcp", "127.0.0.1:%u", TELLS_RECEIVER | TELLS_SENDER | EITHER | TWO_WAYS, 1},
     {"unix-dgram", "@%s", TELLS_SENDER, 0},
     {"udp", "127.0.0.1:%u", TELLS_SENDER | MISSES | LOSES, 1},
     {"mq", "%s", KEEPS | EITHER, 0},
@@ -64,6 +67,7 @@ static struct {
     enum event event;
     enum point point;
     unsigned goes, listens; /* IPC_SEND or IPC_RECV: which side */
+    int both;               /* both sides are open in both directions */
 } now;
 
 static char uri[200], what[300];
@@ -111,8 +115,8 @@ static void choose(void)
     else
         (void)snprintf(address, sizeof address, now.row->address, name);
     (void)snprintf(uri, sizeof uri, "%s:%s", now.row->scheme, address);
-    (void)snprintf(what, sizeof what, "%s, point %d: the %s, which %s, is %s", now.row->scheme,
-                   now.point, now.goes == IPC_SEND ? "sender" : "receiver",
+    (void)snprintf(what, sizeof what, "%s%s, point %d: the %s, which %s, is %s", now.row->scheme,
+                   now.both ? " both ways" : (now.row->is & SHARED) != 0 ? " shared" : "", now.point, now.goes == IPC_SEND ? "sender" : "receiver",
                    now.goes == now.listens ? "listens" : "does not listen", event_names[now.event]);
 }
 
@@ -128,9 +132,11 @@ static int open_as(unsigned role)
     memset(&how, 0, sizeof how);
     if (IS_A("ring") || IS_A("sysvshm") || IS_A("auto"))
         how.max = 1000; /* less memory to be cleared at each open */
+    how.receivers = (now.row->is & SHARED) != 0 ? 2 : 0;
     if (IS_A("pipe") && in_child) /* it has come by fork */
         return 0;
     role |= role == now.listens ? IPC_LISTEN : 0;
+    role |= now.both ? IPC_BOTH : 0;
     return ipc_channel_open_with(&ch, uri, role, ipc_in_ms(LONG_MS), &how);
 }
 
@@ -212,7 +218,8 @@ static void arrives(int64_t number)
 /* The loss of the other side, told by a call. */
 static void is_loss(int64_t rc)
 {
-    int proves = now.event == KILLED || (now.event == KILLED_AND_BACK && now.goes == IPC_SEND);
+    int back = now.goes == IPC_SEND && !(now.both && now.goes == now.listens);
+    int proves = now.event == KILLED || (now.event == KILLED_AND_BACK && back);
 
     EQUALS(rc, proves && (now.row->is & PROVES) != 0 ? -EOWNERDEAD : -EPIPE);
     HOLDS(*ipc_channel_why(&ch) != '\0');
@@ -223,6 +230,24 @@ static void is_loss(int64_t rc)
 static unsigned stays(void)
 {
     return now.goes ^ IPC_BOTH;
+}
+
+/* Does the next receiver get what was accepted? In both directions a listener sends answers, which are
+ * for one client. */
+static int keeps(void)
+{
+    return (now.row->is & KEEPS) != 0 && !(now.both && now.listens == IPC_SEND);
+}
+
+/* A listener in both directions, whose connection send has found at its end: it sends no more until recv
+ * has reported that, too. */
+static void lets_go(void)
+{
+    if (told == 0 || (ch.flags & IPC_CHANNEL_CANNOT_SEND_) == 0 || now.listens != stays())
+        return;
+    EQUALS(send_number(59, IPC_NOW), -EPIPE);
+    HOLDS(*ipc_channel_why(&ch) != '\0');
+    EQUALS(receive(IPC_NOW), -EPIPE);
 }
 
 /* One message from the sender to the receiver, whichever of the two goes. */
@@ -273,7 +298,12 @@ static struct child talk(void)
         EQUALS(ask(&c, OPEN, now.goes), 0);
     if (now.point == OPENED)
         return c;
-    crosses(&c, 1);
+    if ((now.row->is & KEEPS) != 0 && now.point > ONE_CROSSED) { /* recv finds it, and does not sleep */
+        is_sent(&c, 1);
+        is_received(&c);
+    } else {
+        crosses(&c, 1);
+    }
     if (now.point == ONE_CROSSED)
         return c;
     is_sent(&c, 2);
@@ -350,6 +380,7 @@ static void sends_in_vain(void)
             accepted |= BIT(number);
         else if (rc != -ETIMEDOUT)
             is_loss(rc);
+        lets_go();
         if (soon && told == 0) /* the ring keeps them all: they must not fill it */
             (void)a_moment(until);
         number += number < 58;
@@ -392,12 +423,14 @@ static void sends_to_the_next(const struct child *c)
     uint64_t before = accepted & ~arrived;
     int rc;
 
-    again = (now.row->is & KEEPS) != 0 && (now.event == KILLED || now.event == KILLED_AND_BACK);
+    again = keeps() && (now.event == KILLED || now.event == KILLED_AND_BACK);
     again |= IS_A("file"); /* from the beginning */
     accepted |= BIT(LAST);
     tell(c, ORDER(RECV, 0));
-    while ((rc = send_number(LAST, ipc_in_ms(LONG_MS))) != 0)
+    while ((rc = send_number(LAST, ipc_in_ms(LONG_MS))) != 0) {
         is_loss(rc);
+        lets_go();
+    }
     for (;;) {
         int64_t number = (int64_t)hear(c);
 
@@ -407,9 +440,9 @@ static void sends_to_the_next(const struct child *c)
         HOLDS((now.row->is & (KEEPS | MISSES)) != 0); /* else what was lost stays lost */
         tell(c, ORDER(RECV, 0));
     }
-    if (now.row->is & KEEPS)
+    if (keeps())
         EQUALS(arrived, accepted);
-    else if ((now.row->is & MISSES) == 0)
+    else if ((now.row->is & MISSES) == 0 && (now.row->is & KEEPS) == 0)
         EQUALS(arrived & before, 0);
 }
 
@@ -489,20 +522,28 @@ static void either_side_goes(const struct row *row, enum event event, enum point
         }
 }
 
-static void at_every_point(enum event event)
+static void at_every_point_of(enum event event, unsigned which)
 {
     size_t i;
     int point, back = event == CLOSED_AND_BACK || event == KILLED_AND_BACK;
 
     for (i = 0; i < sizeof rows / sizeof *rows; i++)
         for (point = 0; point < POINTS; point++) {
-            if (back && ((rows[i].is & ALONE) != 0 || point == ASLEEP))
+            if ((rows[i].is & which) != which || (back && ((rows[i].is & ALONE) != 0 || point == ASLEEP)))
                 continue;
             if ((event == STOPPED && point == ASLEEP) ||
                 (event == CLOSED && (rows[i].is & PROCESS) != 0))
                 continue;
             either_side_goes(&rows[i], event, (enum point)point);
         }
+}
+
+static void at_every_point(enum event event)
+{
+    at_every_point_of(event, 0);
+    now.both = 1;
+    at_every_point_of(event, TWO_WAYS);
+    now.both = 0;
 }
 
 static void a_side_that_closes_is_told_once_and_the_next_one_met(void **state)
@@ -579,6 +620,7 @@ static int leave_nothing(void **state)
 {
     ipc_channel_close(&ch);
     (void)ipc_channel_unlink(uri);
+    now.both = 0;
     return clean_up(state);
 }
 

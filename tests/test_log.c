@@ -15,9 +15,9 @@
 #include <sys/mount.h>
 
 #ifndef LONG_MS /* shorter where a test must fail */
-#define LONG_MS 20000 /* longer than any working call takes */
+#define LONG_MS 60000 /* longer than any working call takes */
 #endif
-#define HANG_S 120
+#define HANG_S 300
 #include "harness.h"
 
 #define HEAD 16
@@ -470,6 +470,56 @@ static void place_is_of_its_file_only(void **state)
 
 /* ------------------------------------------------------------------ without inotify */
 
+static struct ipc_channel_log_ *follower(void)
+{
+    return (struct ipc_channel_log_ *)in.state;
+}
+
+static void polls_in_vain(unsigned n)
+{
+    char got[8];
+
+    for (; n > 0; n--)
+        IS(ipc_channel_recv(&in, got, sizeof got, IPC_NOW), -ETIMEDOUT);
+}
+
+static void a_follower_that_polls_reads_and_needs_no_events(void **state)
+{
+    struct pollfd p;
+    uint64_t got;
+    int64_t rc;
+
+    (void)state;
+    begin_with(1);
+    MUST(follower()->watch >= 0);
+    polls_in_vain(2 * IPC_CHANNEL_LOG_POLLS_);
+    MUST(follower()->watch < 0);
+    for (got = 1; got < 60; got++) { /* each at once, not when it is time to look */
+        sends(got, 1);
+        receives(got, 1);
+    }
+    MUST(unlink(path) == 0);
+    for (rc = 0; rc == 0 && size_of(path) < 0;) /* until the writer looks */
+        rc = ipc_channel_send(&out, &got, sizeof got, IPC_NOW);
+    IS(rc, 0);
+    EVENTUALLY((rc = ipc_channel_recv(&in, &got, sizeof got, IPC_NOW)) != -ETIMEDOUT && rc != 8);
+    IS(rc, -ESTALE);
+    receives(60, 1);
+    gets_nothing();
+    MUST(follower()->watch >= 0); /* it has slept */
+    polls_in_vain(2 * IPC_CHANNEL_LOG_POLLS_);
+    MUST(follower()->watch < 0);
+    p.fd = ipc_channel_fd(&in);
+    p.events = POLLIN;
+    MUST(p.fd >= 0);
+    polls_in_vain(2 * IPC_CHANNEL_LOG_POLLS_);
+    IS(poll(&p, 1, 0), 0);
+    sends(61, 1);
+    IS(poll(&p, 1, 0), 1);
+    receives(61, 1);
+    close_both();
+}
+
 static void follows_without_inotify(struct child *up, void *arg)
 {
     struct rlimit few = {0, 0}, before;
@@ -824,6 +874,7 @@ int main(int argc, char **argv)
         TEST(event_loop_notices_each_step_of_a_rotation),
         TEST(unfit_successor_is_refused),
         TEST(place_is_of_its_file_only),
+        TEST(a_follower_that_polls_reads_and_needs_no_events),
         TEST(no_descriptor_is_better_than_one_that_spins),
         TEST(writer_may_die_at_any_byte_of_a_new_log),
         TEST(zeros_behind_the_end_are_cut_off),

@@ -820,9 +820,60 @@ static void processes_killed_at_random_lose_only_what_they_held(void **state)
         kill_at_random(until);
 }
 
+/* Is each of these bytes n? */
+static int are(const void *bytes, size_t count, unsigned char n)
+{
+    while (count-- > 0)
+        if (((const unsigned char *)bytes)[count] != n)
+            return 0;
+    return 1;
+}
+
+/* Messages of up to 8 bytes are beside the word of their slot, and a push of them needs no claim:
+ * each call that sends, and each that receives, through laps of a ring that runs full and empty. */
+static void short_messages_come_by_every_call(void **state)
+{
+    static const size_t sizes[] = {1, 3, 8, 9};
+    size_t k;
+
+    (void)state;
+    for (k = 0; k < 4; k++) {
+        size_t bytes = sizes[k], size = ipc_mpmc_footprint(bytes, 4, 0);
+        void *mem = aligned_alloc(64, size);
+        struct ipc_mpmc_producer p;
+        struct ipc_mpmc_consumer c;
+        unsigned char m[9], n;
+
+        assert_int_equal(ipc_mpmc_init(mem, size, bytes, 4, 0), 0);
+        assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, bytes, NULL, 0), 0);
+        assert_int_equal(ipc_mpmc_consumer_attach(&c, mem, size, bytes, NULL, 0), 0);
+        for (n = 0; n < 200; n = (unsigned char)(n + 4)) {
+            memset(ipc_mpmc_claim(&p), n, bytes);
+            assert_int_equal(ipc_mpmc_commit(&p), 0);
+            assert_int_equal(ipc_mpmc_push(&p, memset(m, n + 1, sizeof m), bytes), 0);
+            assert_non_null(ipc_mpmc_claim(&p)); /* which the next push fills */
+            assert_int_equal(ipc_mpmc_push(&p, memset(m, n + 2, sizeof m), bytes), 0);
+            assert_int_equal(ipc_mpmc_push_n(&p, memset(m, n + 3, sizeof m), bytes, 1), 1);
+            assert_int_equal(ipc_mpmc_push(&p, memset(m, n + 4, sizeof m), bytes), -EAGAIN);
+            assert_int_equal(ipc_mpmc_pop(&c, m, bytes), 0);
+            assert_true(are(m, bytes, n));
+            assert_true(are(ipc_mpmc_peek(&c), bytes, (unsigned char)(n + 1)));
+            assert_int_equal(ipc_mpmc_release(&c), 0);
+            assert_int_equal(ipc_mpmc_pop_n(&c, m, bytes, 1), 1);
+            assert_true(are(m, bytes, (unsigned char)(n + 2)));
+            assert_non_null(ipc_mpmc_peek(&c)); /* which the next pop takes */
+            assert_int_equal(ipc_mpmc_pop(&c, m, bytes), 0);
+            assert_true(are(m, bytes, (unsigned char)(n + 3)));
+            assert_int_equal(ipc_mpmc_pop(&c, m, bytes), -EAGAIN);
+        }
+        free(mem);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(short_messages_come_by_every_call),
         cmocka_unit_test(impossible_rings_are_refused),
         cmocka_unit_test(single_ends_and_seats_are_limited),
         cmocka_unit_test(a_stopped_successor_keeps_nothing_of_the_dead),

@@ -108,6 +108,33 @@ static void slots_fill_lines_and_never_straddle_one(void **state)
     assert_int_equal(ipc_ring_stride_(1016), 1024);
 }
 
+/* Two handles beside each other, or a handle and what another thread writes, wherever they are. */
+#define APART(TYPE, FIRST, LAST)                                                                   \
+    do {                                                                                           \
+        static struct TYPE h;                                                                      \
+        assert_true((char *)&h.FIRST - (char *)&h >= 64);                                          \
+        assert_true((char *)(&h + 1) - (char *)(&h.LAST + 1) >= 64);                               \
+    } while (0)
+
+static void a_handle_shares_no_line_with_what_stands_beside_it(void **state)
+{
+    (void)state;
+    APART(ipc_spsc_producer, slots, limit_then);
+    APART(ipc_spsc_consumer, slots, self);
+    APART(ipc_stream_producer, s.data, trials);
+    APART(ipc_stream_consumer, s.data, try_after);
+    APART(ipc_record_producer, data, limit_then);
+    APART(ipc_record_consumer, data, merge);
+    APART(ipc_broadcast_producer, s.slots, how);
+    APART(ipc_broadcast_consumer, s.slots, how);
+    APART(ipc_record_broadcast_producer, r.data, how);
+    APART(ipc_record_broadcast_consumer, r.data, how);
+    APART(ipc_mpmc_producer, m.slots, trials);
+    APART(ipc_mpmc_consumer, m.slots, m.seats_count);
+    APART(ipc_call_client, slot, self);
+    APART(ipc_call_server, slots, self);
+}
+
 static void impossible_geometry_is_refused(void **state)
 {
     static const uint64_t capacities[] = {0,
@@ -677,6 +704,28 @@ static void a_killed_consumers_batch_is_seen_again(void **state)
         }
 }
 
+/* A batch that empties the ring is in hand until the next call, which finds nothing and publishes
+ * it. Later looks at the same slot have nothing to do, until a message is there. */
+static void what_emptied_the_ring_is_published_by_the_next_look(void **state)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)ring(8, 8, 0);
+    struct ipc_spsc_producer p;
+    struct ipc_spsc_consumer c;
+    uint64_t m[8] = {0}, i;
+
+    (void)state;
+    both(r, 8, 8, &p, &c);
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(ipc_spsc_push_n(&p, m, 8, 1), 1);
+        assert_int_equal(ipc_spsc_pop_n(&c, m, 8, 8), 1);
+        assert_int_equal(r->head, i);
+        assert_int_equal(ipc_spsc_pop(&c, m, 8), -EAGAIN);
+        assert_int_equal(r->head, i + 1);
+        assert_int_equal(ipc_spsc_pop(&c, m, 8), -EAGAIN);
+    }
+    ring_free(r, 8, 8);
+}
+
 /* Two processes are killed at random moments and started again; messages carry their position. */
 struct arena {
     uint64_t produced, consumed; /* by the children, as far as they know */
@@ -1093,6 +1142,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_fill_lines_and_never_straddle_one),
+        cmocka_unit_test(a_handle_shares_no_line_with_what_stands_beside_it),
         cmocka_unit_test(impossible_geometry_is_refused),
         cmocka_unit_test(attach_names_what_does_not_match),
         cmocka_unit_test(attach_checks_its_arguments),
@@ -1104,6 +1154,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_put_off_is_lost_with_its_producer_and_nothing_else),
         cmocka_unit_test(a_new_consumer_sees_again_at_most_what_was_agreed),
         cmocka_unit_test(a_killed_consumers_batch_is_seen_again),
+        cmocka_unit_test(what_emptied_the_ring_is_published_by_the_next_look),
         cmocka_unit_test(killed_and_started_again_nothing_is_lost),
         cmocka_unit_test(processes_at_other_addresses_stream),
 #ifdef IPC_RING_LONG_

@@ -17,6 +17,7 @@
 #define HANG_S 300
 #include "harness.h"
 #include "terminal.h"
+#include "tools/bridge/state.h"
 
 #include <jansson.h>
 
@@ -285,6 +286,41 @@ static void text_and_figures_for_prometheus(void **state)
     free(text);
 }
 
+/* Figures of ipc_bridge; where that was killed the link is down. */
+static void a_bridge_is_shown(void **state)
+{
+    char *once[] = {(char *)"ipc_top", (char *)"--once", (char *)"-i", (char *)"0", name, NULL};
+    char *figures[] = {(char *)"ipc_top", (char *)"--prometheus", name, NULL};
+    struct bridge_state *b;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    json_t *all;
+    char *text;
+
+    (void)state;
+    must_do(ipc_shm_create(&seg, name, 4096), &seg);
+    must_do(ipc_shm_make(&seg, "ticks.bridge-in", BRIDGE_TYPE, sizeof *b, &o), &seg);
+    b = o.mem;
+    b->magic = BRIDGE_MAGIC;
+    b->is_up = 1;
+    b->holder = ipc_shm_peer(&seg)->id;
+    b->carried = 70;
+    b->missed = 8;
+    must_do(ipc_shm_publish(&seg, &o), &seg);
+    text = prints(once, 0);
+    MUST(strstr(text, "ticks.bridge-in: ipc_bridge in, up: 70 carried, 8 missed, 0 on the way") != NULL);
+    free(text);
+    text = prints(figures, 0);
+    MUST(strstr(text, "object=\"ticks.bridge-in\"} 70\r") != NULL);
+    free(text);
+    b->holder++;
+    all = json_of("0");
+    IS(json_is_false(json_object_get(json_object_get(json_array_get(json_object_get(json_array_get(
+        json_object_get(all, "segments"), 0), "objects"), 0), "bridge"), "up")), 1);
+    json_decref(all);
+    ipc_shm_close(&seg);
+}
+
 /* ------------------------------------------------------------------ which segments */
 
 static void nameless_and_unlinked_segments_are_found(void **state)
@@ -551,6 +587,7 @@ int main(int argc, char **argv)
         TEST(json_has_all_kinds),
         TEST(rates_are_of_the_time_between_two_looks),
         TEST(text_and_figures_for_prometheus),
+        TEST(a_bridge_is_shown),
         TEST(nameless_and_unlinked_segments_are_found),
         TEST(system_v_segments_are_found),
         TEST(what_cannot_be_shown_is_named),

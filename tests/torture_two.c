@@ -869,7 +869,7 @@ static void try_pair(unsigned tries)
 
 static void torture(unsigned tries, const char *only)
 {
-    unsigned ops, hows, before = points;
+    unsigned ops, hows, left, share, before = points;
     char name[100];
 
     memset(turns, 0, sizeof turns);
@@ -880,11 +880,15 @@ static void torture(unsigned tries, const char *only)
                        op_names[now.of[1].op]);
         if (strncmp(name, only, strlen(only)) != 0)
             continue;
-        for (hows = 0; hows < 4; hows++) {
-            now.of[0].how = (enum how)(hows / 2);
-            now.of[1].how = (enum how)(hows % 2);
-            if (is_pair())
-                try_pair(tries);
+        /* A few points: each pair begins with another way to stop or kill the two. */
+        for (hows = 0, left = tries; hows < 4 && (tries == 0 || left > 0); hows++) {
+            now.of[0].how = (enum how)((hows + ops) % 4 / 2);
+            now.of[1].how = (enum how)((hows + ops) % 2);
+            if (!is_pair())
+                continue;
+            share = left < (tries + 3) / 4 ? left : (tries + 3) / 4;
+            try_pair(share);
+            left -= share;
         }
     }
     if (points > before)

@@ -8,7 +8,7 @@
  * System V segments of sysvshm: channels. Of a segment it shows the processes that have it open, and
  * whether they are alive, stopped or dead; of a ring how full it is, messages a second, laps,
  * losses, readers and how far each is behind, sleepers, and which process holds which end, seat or
- * slot. Memory does not say since when: the time is that of the first look that found the same hold,
+ * slot; of a ring that ipc_bridge carries, whether it does, and how many messages it has carried. Memory does not say since when: the time is that of the first look that found the same hold,
  * "or earlier" where no look came before.
  *
  * It maps memory without write access, takes no place in a segment, stops and wakes nobody, and

@@ -228,6 +228,45 @@ CK_CC_FORCE_INLINE static void ask(struct slots *s, void *m, size_t bytes, struc
 
 SLOT_SIZES(TRIPS)
 
+/* As two rings do it: another slot each time, a line or more for each, and one's answers are not in
+ * the places of the other's questions. */
+struct turn {
+    unsigned char *out, *in;
+    uint64_t i; /* round trips */
+};
+
+CK_CC_FORCE_INLINE static unsigned char *turn_slot(unsigned char *slots, uint64_t i, size_t bytes)
+{
+    return slots + i % SIZES_SLOTS(bytes) * STRIDE(bytes);
+}
+
+CK_CC_FORCE_INLINE static void turn_put(struct turn *t, const void *m, size_t bytes)
+{
+    put(PLAIN, turn_slot(t->out, t->i, bytes), m, bytes, t->i + 1);
+    own(turn_slot(t->out, t->i + AHEAD(bytes), bytes), bytes);
+}
+
+CK_CC_FORCE_INLINE static void turn_get(struct turn *t, void *m, size_t bytes)
+{
+    get(PLAIN, m, turn_slot(t->in, t->i, bytes), bytes, t->i + 1, 1);
+}
+
+#define TURNS(B)                                                                                   \
+    static void turn_serve##B(struct bench_run *r)                                                 \
+    {                                                                                              \
+        struct slots s = slots(r);                                                                 \
+        struct turn t = {s.to, s.fro, 0};                                                          \
+        BENCH_PINGPONG_SERVE(B, (turn_put(&t, &m, B), t.i++), turn_get(&t, &m, B));                \
+    }                                                                                              \
+    static uint64_t turn_measure##B(struct bench_run *r)                                           \
+    {                                                                                              \
+        struct slots s = slots(r);                                                                 \
+        struct turn t = {s.fro, s.to, 0};                                                          \
+        BENCH_PINGPONG_MEASURE(B, turn_put(&t, &m, B), (turn_get(&t, &m, B), t.i++));              \
+    }
+TURNS(8)
+TURNS(56)
+
 /* ------------------------------------------------------------------ streams */
 
 /* The consumer tells its position twice a lap. The producer looks at it if its copy says full. */
@@ -344,7 +383,10 @@ LATENCIES(64)
 
 #define USUAL(B) ((B) == 64 || (B) == 1024 || (B) == 65536)
 #define ROW(B, TEST, SHAPE, KIND, RATE, BURST, IS_USUAL)                                           \
-    {.system = "limit_slot",                                                                       \
+    SYSTEM_ROW("limit_slot", B, TEST, SHAPE, KIND, RATE, BURST, IS_USUAL)
+#define TURN_ROW(B) SYSTEM_ROW("limit_rotating_slot", B, "pingpong", "slots", turn, 0, 0, 0)
+#define SYSTEM_ROW(SYSTEM, B, TEST, SHAPE, KIND, RATE, BURST, IS_USUAL)                            \
+    {.system = SYSTEM,                                                                             \
      .test = TEST,                                                                                 \
      .shape = SHAPE,                                                                               \
      .bytes = B,                                                                                   \
@@ -363,6 +405,8 @@ LATENCIES(64)
 /* clang-format off */
 BENCH_GROUP(slots) = {
     SLOT_SIZES(ROWS)
+    TURN_ROW(8)
+    TURN_ROW(56)
     STREAM_ROW(262144)
     STREAM_ROW(1048576)
     LATENCY_ROW(8, "100k_spin", 100000, 0)

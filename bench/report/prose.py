@@ -14,6 +14,7 @@ LIMITS = {
     "limit_two_lines": "round trip over two lines, one for each direction: what two rings need",
     "limit_rotating_lines": "the same, another line each time, as a ring does",
     "limit_slot": "messages through the barest slot: a copy and a flag, in the best of several places",
+    "limit_rotating_slot": "the same, another slot each time and none for both directions, as two rings do it",
     "limit_tickets": "the additions that give each of many processes a place, without anything that says it is ready",
     "limit_sleep": "processor time of a bare sleep",
     "limit_store": "a store that nobody waits for", "limit_store_fence": "a store and a full fence",

@@ -490,6 +490,7 @@ IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
+    int gone = (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0; /* a send has found that out */
     int64_t rc;
 
     if (CK_CC_UNLIKELY(ipc_channel_must_agree_(ch)) &&
@@ -499,12 +500,17 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
         rc = ipc_channel_stream_recv_(ch, to, size, deadline);
         return rc == -EOWNERDEAD ? ipc_channel_auto_end_(ch, -EPIPE) : rc;
     }
+    if (CK_CC_UNLIKELY(gone)) { /* what is left; a peer that never sent was not seen at the ring's end */
+        ck_pr_fence_load();     /* as in ipc_channel_try_rest_ */
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        rc = rc == -ETIMEDOUT ? -EPIPE : rc;
+        return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
+    }
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
     if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
-        int gone = ipc_channel_auto_arm_(ch);
-
+        gone = ipc_channel_auto_arm_(ch);
         rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
         rc = rc == -ETIMEDOUT && gone ? -EPIPE : rc;
     }

@@ -65,7 +65,8 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
 {
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0 ||
         (ch->role & IPC_LISTEN) != 0 || ipc_channel_has_rest_(ch))
-        return -EPIPE;
+        return ipc_channel_refuse_(ch, -EPIPE, "%s:%s: the other side is gone", ch->kind->scheme,
+                                   ch->address);
     ipc_channel_leave_peer_(ch);
     return ch->kind->meet(ch, deadline);
 }

@@ -3,7 +3,8 @@
  *
  * The sender is the listener: it makes the file, and holds an open file description lock on it.
  * Receivers wait for the file and start at options.offset. At the end they sleep on inotify; where
- * there is no inotify they look once a millisecond.
+ * there is no inotify they look once a millisecond. One that polls reads, and looks for another file
+ * every 10 ms.
  *
  *   Rotation  The file at PATH may be renamed, removed, replaced or truncated at any time, by
  *             logrotate in each of its modes. A sender looks at PATH every 10 ms while it sends,
@@ -544,14 +545,48 @@ IPC_INLINE int ipc_channel_log_go_on_(struct ipc_channel *ch)
                                ch->address);
 }
 
+/* Does the receiver read at each call? One that polls, and has not asked for the descriptor, soon takes
+ * the watch off: each event is work for the sender, and a read costs less than to ask for events. */
+IPC_INLINE int ipc_channel_log_polls_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    if (deadline > IPC_NOW || own->shown) {
+        own->polls = 0;
+        return 0;
+    }
+    if (own->watch >= 0 && ++own->polls >= IPC_CHANNEL_LOG_POLLS_) {
+        (void)inotify_rm_watch(own->changes, own->watch);
+        own->watch = -1;
+        own->look = 0;
+    }
+    return own->watch < 0;
+}
+
+/* Watches the file again, which is then read again. */
+IPC_INLINE void ipc_channel_log_watch_again_(struct ipc_channel *ch)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    if (own->changes < 0 || own->watch >= 0)
+        return;
+    ipc_channel_log_watch_(ch);
+    own->unread = own->check = 1;
+}
+
 /* Sleeps until there may be more, or it is time for a look. 0, -ETIMEDOUT or -EINTR. */
 IPC_INLINE int ipc_channel_log_sleep_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t until = deadline < own->look ? deadline : own->look;
-    int rc = own->changes >= 0 ? ipc_channel_wait_(own->changes, POLLIN, until)
-                               : ipc_channel_nap_(deadline);
+    int rc;
 
+    if (deadline > IPC_NOW && own->changes >= 0 && own->watch < 0) {
+        ipc_channel_log_watch_again_(ch);
+        return 0;
+    }
+    rc = own->watch >= 0 ? ipc_channel_wait_(own->changes, POLLIN, until)
+                         : ipc_channel_nap_(deadline);
     if (rc == -EINTR || (rc == -ETIMEDOUT && until == deadline))
         return rc;
     ipc_channel_log_read_events_(ch);
@@ -580,7 +615,7 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
                                          int64_t deadline)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int rc, tries = 0, moved = 0;
+    int rc, tries = 0, moved = 0, polls = ipc_channel_log_polls_(ch, deadline);
     int64_t n;
 
     if (own->stale) {
@@ -595,10 +630,10 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         if (n >= 0)
             return ipc_channel_log_take_(ch, to, size, n);
         if (ipc_clock() >= own->look) {
-            own->look = ipc_in_ms(own->changes >= 0 ? 1000 : 10);
+            own->look = ipc_in_ms(own->watch >= 0 ? 1000 : 10);
             own->unread = own->check = 1;
         }
-        if (own->unread) {
+        if (own->unread || polls) {
             /* A part of a record is read again: a new sender may cut it off, and write another. */
             ch->rx.begin = ch->rx.end = 0;
             n = ipc_channel_log_read_(ch);
@@ -607,7 +642,7 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
             n = ipc_channel_check_record_(ch);
             if (n >= 0)
                 return ipc_channel_log_take_(ch, to, size, n);
-            own->check |= own->changes >= 0;
+            own->check |= own->watch >= 0;
         }
         rc = own->check || n == -EBADMSG ? ipc_channel_log_look_(ch) : 0;
         if (rc < 0)
@@ -628,11 +663,13 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
 
 IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
 {
-    int changes = ipc_channel_get_log_(ch)->changes;
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
 
     if ((ch->role & IPC_SEND) != 0)
         return ch->in;
-    return changes >= 0 ? changes : -EOPNOTSUPP; /* a file is always readable for poll */
+    own->shown = 1;
+    ipc_channel_log_watch_again_(ch);
+    return own->changes >= 0 ? own->changes : -EOPNOTSUPP; /* a file is always readable for poll */
 }
 
 /* Has it read a record, or is it time to look? */

@@ -3,7 +3,7 @@
  *
  * Numbers in network byte order:
  *
- *     head     "ipc-log1", id (8 bytes, drawn at random)       with the first record
+ *     head     "ipc-log2", id (8 bytes, drawn at random)       with the first record
  *     record   n (4), n ^ "ipc1" ^ key (4), hash (8), message (n)
  *
  * key has 16 bits of id and the record's offset, so no bytes in a message look like a record. hash
@@ -39,7 +39,9 @@ struct ipc_channel_log_ {
     int64_t missing; /* sender: since when nothing is at the path; 0: something is */
     uint64_t limit;  /* sender: RLIMIT_FSIZE when last asked for; 0: not yet */
     int changes;     /* receiver: inotify's descriptor, or -1 */
-    int watch;       /* receiver: inotify's watch of the file */
+    int watch;       /* receiver: inotify's watch of the file; -1: none */
+    int shown;       /* receiver: the program has the descriptor */
+    unsigned polls;  /* receiver: calls in succession that did not sleep */
     int folder;      /* receiver: ... of its folder, when it is not at the path; else -1 */
     unsigned unread; /* receiver: there may be more behind what was read */
     unsigned check;  /* receiver: the file may have been cut or moved */
@@ -56,9 +58,11 @@ IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channe
 
 #define IPC_CHANNEL_RECORD_ IPC_CHANNEL_HEAD_MOST_ /* bytes before the message */
 #define IPC_CHANNEL_LOG_HEAD_ 16
-#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log1"
+#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log2"
+#define IPC_CHANNEL_LOG_PAGE_ ((size_t)4096) /* bytes of a message that are hashed together */
 #define IPC_CHANNEL_LOOK_SENDER_ INT64_C(10000000) /* ns between looks at the path */
 #define IPC_CHANNEL_LOG_GRACE_ INT64_C(1000000000) /* ns in which another may make the file */
+#define IPC_CHANNEL_LOG_POLLS_ 64 /* so many polls in succession, and the watch is taken off */
 #define IPC_CHANNEL_LOG_EVENTS_ ((uint32_t)(IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF))
 
 IPC_INLINE uint64_t ipc_channel_get_64_(const unsigned char *from)
@@ -72,21 +76,45 @@ IPC_INLINE void ipc_channel_put_64_(unsigned char *to, uint64_t value)
     ipc_channel_put_(to + 4, (uint32_t)value);
 }
 
-/* The hash in a record: FNV-1a, but by words of 8 bytes. Two seeds never give one hash. */
-IPC_INLINE uint64_t ipc_channel_hash_(uint64_t h, const unsigned char *at, size_t n)
+IPC_INLINE uint64_t ipc_channel_hash_word_(uint64_t h, uint64_t word)
 {
+    h = (h ^ word) * 1099511628211u;
+    return h ^ h >> 29;
+}
+
+/* The hash of at most IPC_CHANNEL_LOG_PAGE_ bytes: as FNV-1a, but by words of 8 bytes, and in four
+ * chains, as a product has to wait for the one before it. Two seeds never give one hash. */
+IPC_INLINE uint64_t ipc_channel_hash_page_(uint64_t h, const unsigned char *at, size_t n)
+{
+    uint64_t second = 1, third = 2, fourth = 3;
     unsigned char last[8] = {0};
     size_t i;
 
-    for (i = 0; i < n; i += 8) {
-        const unsigned char *b = at + i;
-
-        if (n - i < 8)
-            b = (const unsigned char *)memcpy(last, b, n - i);
-        h = (h ^ ipc_channel_get_64_(b)) * 1099511628211u;
-        h ^= h >> 29;
+    for (i = 0; i + 32 <= n; i += 32) {
+        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
+        second = ipc_channel_hash_word_(second, ipc_channel_get_64_(at + i + 8));
+        third = ipc_channel_hash_word_(third, ipc_channel_get_64_(at + i + 16));
+        fourth = ipc_channel_hash_word_(fourth, ipc_channel_get_64_(at + i + 24));
     }
-    return h;
+    if (i > 0) {
+        h = ipc_channel_hash_word_(h, second);
+        h = ipc_channel_hash_word_(h, third);
+        h = ipc_channel_hash_word_(h, fourth);
+    }
+    for (; i + 8 <= n; i += 8)
+        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
+    if (i == n)
+        return h;
+    memcpy(last, at + i, n - i);
+    return ipc_channel_hash_word_(h, ipc_channel_get_64_(last));
+}
+
+/* The hash in a record. */
+IPC_INLINE uint64_t ipc_channel_hash_(uint64_t h, const unsigned char *at, size_t n)
+{
+    for (; n > IPC_CHANNEL_LOG_PAGE_; at += IPC_CHANNEL_LOG_PAGE_, n -= IPC_CHANNEL_LOG_PAGE_)
+        h = ipc_channel_hash_page_(h, at, IPC_CHANNEL_LOG_PAGE_);
+    return ipc_channel_hash_page_(h, at, n);
 }
 
 /* What the hash of a message of n bytes begins with. */
@@ -239,7 +267,7 @@ IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t offset, int64_t limit,
                                         uint64_t mark)
 {
-    unsigned char header[IPC_CHANNEL_RECORD_], some[4096];
+    unsigned char header[IPC_CHANNEL_RECORD_], some[IPC_CHANNEL_LOG_PAGE_];
     int64_t n, done;
     uint64_t hash;
 

@@ -22,23 +22,24 @@ IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
                : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
 }
 
-IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size)
+IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size, int how)
 {
     size_t offset = (uintptr_t)mem & ((size_t)getpagesize() - 1);
 
-    (void)madvise((unsigned char *)mem - offset, size + offset, MADV_POPULATE_WRITE);
+    (void)madvise((unsigned char *)mem - offset, size + offset, how);
 }
 
-/* Faults in what messages go through, so that none does at its first touch. */
+/* Faults in what messages go through, so that none does at its first touch. The listener has zeroed it:
+ * see ipc_shm_prefault_. */
 IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
 
     if (r->answers.mem == NULL) {
-        ipc_channel_fault_in_(r->seg.base, r->seg.size);
+        ipc_channel_fault_in_(r->seg.base, r->seg.size, MADV_POPULATE_READ);
     } else {
-        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1);
-        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1);
+        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1, MADV_POPULATE_READ);
+        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1, MADV_POPULATE_READ);
     }
 }
 

@@ -318,7 +318,7 @@ IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t d
         return ipc_channel_refuse_errno_(ch, "attach to");
     own->mem = (unsigned char *)mem;
     own->half = ipc_channel_shm_half_(is.shm_segsz);
-    ipc_channel_fault_in_(mem, is.shm_segsz);
+    ipc_channel_fault_in_(mem, is.shm_segsz, MADV_POPULATE_WRITE);
     return 0;
 }
 

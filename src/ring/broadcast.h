@@ -94,6 +94,7 @@ struct ipc_broadcast_producer {
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_broadcast_consumer {
@@ -107,6 +108,7 @@ struct ipc_broadcast_consumer {
     int loss_pending; /* a loss was found after messages that a call returned: the next reports it
                        */
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 IPC_INLINE int ipc_broadcast_producer_disable_(struct ipc_broadcast_producer *p, int rc)
@@ -542,6 +544,8 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
         h->loss_pending = 0;
         return -EOVERFLOW;
     }
+    if (ipc_spsc_is_still_empty_(c, stride))
+        return -EAGAIN;
     rc = ipc_spsc_look_ahead_(c, stride, 0);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
         rc = ipc_broadcast_check_lapped_(

@@ -156,6 +156,7 @@ IPC_INLINE int ipc_call_init(void *mem, size_t size, size_t request, size_t repl
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_call_client {
+    IPC_RING_APART_(before);
     unsigned char *slot; /* ours */
     uint64_t word;       /* what we last stored in it, or found when it became ours to write */
     int doing;           /* IPC_CALL_OURS_ ... */
@@ -171,6 +172,7 @@ struct ipc_call_client {
     void *arg;
     int error; /* sticks */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 #define IPC_CALL_OURS_ 0      /* the slot is ours to write */
@@ -180,6 +182,7 @@ struct ipc_call_client {
 #define IPC_CALL_ABANDONED_ 4 /* given up: a server may still have it */
 
 struct ipc_call_server {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t count;
     uint64_t next; /* slot to look at */
@@ -190,6 +193,7 @@ struct ipc_call_server {
     uint64_t id;
     int error; /* of attach or detach */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 IPC_FORCE_INLINE uint64_t *ipc_call_caller_(unsigned char *slot)

@@ -63,6 +63,11 @@ struct ipc_ring_shared_ {
 #define IPC_RING_IS_COPYABLE_(TYPE) 1
 #endif
 
+/* Calls write to their handle with each message. A handle begins and ends with a line of nothing,
+ * so that it shares no line that is written with what stands beside it: a struct may have handles
+ * of two threads. (An alignment would not hold in memory of malloc, and of new before C++17.) */
+#define IPC_RING_APART_(WHERE) unsigned char WHERE[IPC_RING_LINE]
+
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
 #define IPC_RING_PREFETCH_ 1024u /* bytes */

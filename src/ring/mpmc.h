@@ -90,20 +90,6 @@ IPC_FORCE_INLINE int ipc_mpmc_end_run_(struct ipc_mpmc *m, uint64_t p, unsigned 
     return -ESTALE;
 }
 
-/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
- * take, frees what dead processes have left where nobody comes by. Returns rc. */
-IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
-{
-    m->idle = 1;
-    m->pauses = 0;
-    m->ready = m->next;
-    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
-        m->misses = 0;
-        (void)ipc_mpmc_recover_(m, 0);
-    }
-    return rc;
-}
-
 /* Claims a position for one message, mostly the next. 0, the errors of ipc_mpmc_claim_run_, or
  * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until
  * the message is there. */
@@ -202,6 +188,8 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
 
     if (!ipc_mpmc_is_ours_(m))
         return m->error;
+    if ((how & IPC_MPMC_ONE_PRODUCER) == 0 && ipc_mpmc_push_short_(m, message, bytes))
+        return 0;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
@@ -282,7 +270,7 @@ IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
         }
     }
-    return ipc_mpmc_slot_(m, m->held_position, stride);
+    return ipc_mpmc_message_(m, m->held_position, bytes);
 }
 
 /* ------------------------------------------------------------------ the consumers' path */
@@ -407,7 +395,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
         m->held_position = position;
         m->claimed = 1;
     }
-    return ipc_mpmc_slot_(m, m->held_position, stride);
+    return ipc_mpmc_message_(m, m->held_position, bytes);
 }
 
 IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, size_t bytes,
@@ -422,7 +410,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0)) {
         if (m->error != 0)
             return m->error;
-        memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
+        memcpy(message, ipc_mpmc_message_(m, m->held_position, bytes), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
@@ -441,7 +429,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
         /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
          * ipc_mpmc_end_run_. */
         ck_pr_fence_load();
-        ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
+        ipc_ring_get_words_(message, ipc_mpmc_message_(m, p, bytes), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
         ck_pr_fence_release(); /* no twin: the models delay no load past a store */
         free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
@@ -470,7 +458,7 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
     for (i = 0; i < run; i++) {
         if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
             ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
+        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_message_(m, p + i, bytes), bytes);
     }
     if (!ck_pr_cas_64(ipc_mpmc_word_(m, p, stride), word, taken))
         return 0;
@@ -723,9 +711,9 @@ IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *mess
                                                   : -EMSGSIZE;
 }
 
-/* Push without a copy: returns the slot to write to, 64-byte aligned, and the same one until commit
- * or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
- * is passed over; then commit moves the message. Lock-free. */
+/* Push without a copy: returns the slot to write to, aligned as the message needs, and the same one
+ * until commit or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is
+ * held for long is passed over; then commit moves the message. Lock-free. */
 IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
     return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;

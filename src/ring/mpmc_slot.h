@@ -20,6 +20,8 @@
  *   from              to               made by, and its fence
  *   L,FREE            L,WRITING,k      producer k; acquire after it
  *   L,FREE            L,FULL           the only producer (SPMC): release before it; store
+ *   L,FREE            L,FULL           any producer that puts a message of up to 8 bytes there in
+ *                                      the same step: one compare-and-swap of both, on x86-64
  *   L,WRITING,k       L,FULL           k; release before it
  *   L,WRITING,k       L,LATE_WRITER,k  any consumer, or a producer of the next lap: passed over
  *   L,READING,c       L+1,LATE_        a producer of the next lap: passed over
@@ -142,6 +144,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 31)
 
+#define IPC_MPMC_SHORT_ 8u     /* bytes; a message of up to that is in the 8 before the word */
 #define IPC_MPMC_LOOKS_ 128u   /* looks at a holder in the way, before it is passed over */
 #define IPC_MPMC_PREFETCH_ 16u /* how many slots ahead lines are asked for */
 /* Looks at an impossible word, before the ring is called corrupt. Such a word may only be old: a
@@ -208,6 +211,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
 
 /* What both ends have. Private to their thread; no field is for the caller. */
 struct ipc_mpmc {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     unsigned shift;         /* position >> shift is its lap */
@@ -237,11 +241,13 @@ struct ipc_mpmc {
     struct ipc_ring_self_ self;
     struct ipc_ring_seat_ *seats;
     unsigned seats_count;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_producer {
     struct ipc_mpmc m;
     struct ipc_ring_trials_ trials;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_consumer {
@@ -279,6 +285,16 @@ IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t pos
                                           size_t stride)
 {
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
+}
+
+/* Where the message of that slot is: a short one beside the word, see ipc_mpmc_push_short_. */
+IPC_FORCE_INLINE unsigned char *ipc_mpmc_message_(const struct ipc_mpmc *m, uint64_t position,
+                                                  size_t bytes)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+
+    return ipc_mpmc_slot_(m, position, stride) +
+           (bytes <= IPC_MPMC_SHORT_ ? stride - sizeof(uint64_t) - IPC_MPMC_SHORT_ : 0);
 }
 
 /* What the word of a slot tells a handle: see the second table at the top of this file. */
@@ -632,6 +648,48 @@ IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t s
         ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
+/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
+ * take, frees what dead processes have left where nobody comes by. Returns rc. */
+IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
+{
+    m->idle = 1;
+    m->pauses = 0;
+    m->ready = m->next;
+    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
+        m->misses = 0;
+        (void)ipc_mpmc_recover_(m, 0);
+    }
+    return rc;
+}
+
+/* Sends a message of up to 8 bytes at the next position, if that is free, by one compare-and-swap
+ * of the message and its word: nobody ever holds the slot. For longer messages, and on other
+ * processors, claim and commit take one each. 0: the slot is not free, or another producer was
+ * first. */
+IPC_FORCE_INLINE int ipc_mpmc_push_short_(struct ipc_mpmc *m, const void *message, size_t bytes)
+{
+#if defined(__x86_64__) && defined(CK_F_PR_CAS_64_2)
+    size_t stride = ipc_ring_line_stride_(bytes);
+    uint64_t p = m->next, *word = ipc_mpmc_word_(m, p, stride), from[2], to[2] = {0, 0};
+
+    if (bytes > IPC_MPMC_SHORT_ || CK_CC_UNLIKELY((m->error | m->claimed) != 0))
+        return 0;
+    ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FREE_);
+    from[0] = ck_pr_load_64(word - 1);
+    from[1] = ipc_mpmc_free_word_(m, p);
+    memcpy(to, message, bytes);
+    to[1] = from[1] + IPC_MPMC_FULL_;
+    if (CK_CC_UNLIKELY(ck_pr_load_64(word) != from[1] || !ck_pr_cas_64_2(word - 1, from, to)))
+        return 0;
+    m->next = p + 1;
+    ipc_mpmc_publish_hint_(m, &m->ring->tail);
+    return 1;
+#else
+    (void)m, (void)message, (void)bytes;
+    return 0;
+#endif
+}
+
 /* ------------------------------------------------------------------ what an end can tell */
 
 /* How many positions are between two hints, at least 0 and at most the capacity. */
@@ -668,9 +726,7 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
 IPC_FORCE_INLINE void ipc_mpmc_put_(struct ipc_mpmc_producer *h, uint64_t position,
                                     const void *message, size_t bytes)
 {
-    unsigned char *slot = ipc_mpmc_slot_(&h->m, position, ipc_ring_line_stride_(bytes));
-
-    ipc_ring_put_words_(&h->trials, slot, message, bytes);
+    ipc_ring_put_words_(&h->trials, ipc_mpmc_message_(&h->m, position, bytes), message, bytes);
 }
 
 /* Copies a run of messages into the slots from p on, which are ours, with one fence for all. Those

@@ -111,6 +111,7 @@ struct ipc_record_broadcast_producer {
     unsigned checkpoints, first_checkpoint;
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_record_broadcast_consumer {
@@ -123,6 +124,7 @@ struct ipc_record_broadcast_consumer {
     int loss_pending; /* a loss was found after records that a call returned: the next reports it */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
+    IPC_RING_APART_(after);
 };
 
 IPC_INLINE int ipc_record_broadcast_producer_disable_(struct ipc_record_broadcast_producer *p,

@@ -109,6 +109,7 @@ struct ipc_record_sender {
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_record_producer {
+    IPC_RING_APART_(before);
     unsigned char *data; /* of our lane */
     uint64_t mask;
     uint64_t tail;    /* next position to write; the word there is 0 */
@@ -131,6 +132,7 @@ struct ipc_record_producer {
      * If there are any, limit == tail, so that any other call comes to ipc_record_room_again_ first. */
     uint64_t put_off_at, put_off_word;
     uint64_t limit_then; /* what limit was */
+    IPC_RING_APART_(after);
 };
 
 /* Of a consumer that merges: see record_merge.h. */
@@ -148,6 +150,7 @@ struct ipc_record_merge_ {
 };
 
 struct ipc_record_consumer {
+    IPC_RING_APART_(before);
     unsigned char *data; /* of the lane that we are reading */
     uint64_t mask;
     uint64_t head;      /* next position to read */
@@ -176,6 +179,7 @@ struct ipc_record_consumer {
     uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
     uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
     struct ipc_record_merge_ merge;
+    IPC_RING_APART_(after);
 };
 
 /* Flags of a consumer: what is to be done before it looks for a record. */

@@ -102,6 +102,7 @@ IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_spsc_producer {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     uint64_t tail;  /* next position to write */
@@ -116,9 +117,11 @@ struct ipc_spsc_producer {
      * tail, so that any other call that needs a slot comes to ipc_spsc_find_room_ first. */
     uint64_t put_off;
     uint64_t limit_then; /* what limit was */
+    IPC_RING_APART_(after);
 };
 
 struct ipc_spsc_consumer {
+    IPC_RING_APART_(before);
     unsigned char *slots;
     uint64_t mask;
     uint64_t head;      /* next position to read */
@@ -129,10 +132,12 @@ struct ipc_spsc_consumer {
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int idle;        /* the last look found nothing */
+    int idle;        /* the last look found nothing; 2: and all is published */
+    uint64_t empty;  /* if idle is 2: the sequence at head that said so */
     unsigned pauses; /* ck_pr_stall()s before the next look */
     int error;       /* sticks; then head == ready */
     struct ipc_ring_self_ self;
+    IPC_RING_APART_(after);
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
@@ -650,30 +655,46 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: publishes the position, unless the messages before it are in the
- * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN,
- * or -EBADMSG. */
-IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
+IPC_FORCE_INLINE uint64_t ipc_spsc_sequence_at_head_(const struct ipc_spsc_consumer *c,
+                                                     size_t stride)
 {
-    uint64_t sequence = ck_pr_load_64(
+    return ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
+}
 
+/* The slot at head has that sequence, and is not full: publishes the position, unless the messages
+ * before it are in the caller's hand, and checks that the sequence is of the lap before, or 0.
+ * Returns -EAGAIN, or -EBADMSG. */
+IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, uint64_t sequence, int in_hand)
+{
     c->idle = 1;
     c->pauses = 0;
     if (c->at == NULL) /* lossy: the slot may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
-    if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
+    if (sequence != 0 && sequence != c->head - c->mask)
         return c->error = -EBADMSG;
-    if (!in_hand && c->published != c->head)
+    if (in_hand)
+        return -EAGAIN;
+    if (c->published != c->head)
         ipc_spsc_publish_(c);
+    c->idle = 2;
+    c->empty = sequence;
     return -EAGAIN;
+}
+
+/* Has nothing changed since a look found nothing and left nothing to do? A consumer that polls is
+ * in here, and sees a message the sooner, the less there is to do for each look. */
+IPC_FORCE_INLINE int ipc_spsc_is_still_empty_(const struct ipc_spsc_consumer *c, size_t stride)
+{
+    return c->idle == 2 && !ipc_ring_is_forked_(&c->self) &&
+           ipc_spsc_sequence_at_head_(c, stride) == c->empty;
 }
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. in_hand: as ipc_spsc_found_empty_. */
 IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
-    uint64_t ahead = 1;
+    uint64_t ahead = 1, sequence;
     unsigned i;
 
     if (c->error != 0)
@@ -684,16 +705,16 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
         if (rc < 0 || c->head != c->ready)
             return rc < 0 ? rc : 0;
     }
-    if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
-        return ipc_spsc_found_empty_(c, stride, in_hand);
+    if (c->pauses == 0 && (sequence = ipc_spsc_sequence_at_head_(c, stride)) != c->head + 1)
+        return ipc_spsc_found_empty_(c, sequence, in_hand);
     if (c->idle || stride > IPC_RING_SINGLE_) {
         c->idle = 0; /* likely a lone message, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
             ipc_ring_hold_back_(c->pauses);
-            if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
-                return ipc_spsc_found_empty_(c, stride, in_hand);
+            if (c->pauses > 0 && (sequence = ipc_spsc_sequence_at_head_(c, stride)) != c->head + 1)
+                return ipc_spsc_found_empty_(c, sequence, in_hand);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
@@ -717,9 +738,11 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready || ipc_ring_is_forked_(&c->self))
-               ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes), 0)
-               : 0;
+    size_t stride = ipc_ring_stride_(bytes);
+
+    if (CK_CC_LIKELY(c->head != c->ready && !ipc_ring_is_forked_(&c->self)))
+        return 0;
+    return ipc_spsc_is_still_empty_(c, stride) ? -EAGAIN : ipc_spsc_look_ahead_(c, stride, 0);
 }
 
 /* Moves on behind the message at head. Returns 1 if that published a position, as

@@ -100,6 +100,7 @@ IPC_INLINE int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t ca
 
 /* What both ends have. Private to their thread; no field is for the caller. */
 struct ipc_stream {
+    IPC_RING_APART_(before);
     unsigned char *data;
     uint64_t mask;
     uint64_t at;  /* our position */
@@ -121,6 +122,7 @@ struct ipc_stream {
 struct ipc_stream_producer {
     struct ipc_stream s;
     struct ipc_ring_trials_ trials;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_stream_consumer {
@@ -128,6 +130,7 @@ struct ipc_stream_consumer {
     unsigned pauses;    /* ck_pr_stall()s to hold back for; 0: it does not pay */
     unsigned try_in;    /* looks until it is tried again */
     unsigned try_after; /* ... and after the next try in vain */
+    IPC_RING_APART_(after);
 };
 
 /* Elements that may wrap: two pieces, of which the second often has 0 elements. */

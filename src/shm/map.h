@@ -109,12 +109,13 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
     return 0;
 }
 
-/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Those
- * of a file on a disk only to read: otherwise all would have to be written to the disk. */
-IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Its
+ * creator's are zeroed by that. Those that are there are mapped by sixteen when they are read, and can
+ * then be written. Those of a file on a disk only to read: otherwise all would have to be written to
+ * the disk. */
+IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg, int creates)
 {
-    int how = ipc_shm_is_read_only_(seg) || ipc_shm_is_in_file_(seg) ? MADV_POPULATE_READ
-                                                                     : MADV_POPULATE_WRITE;
+    int how = creates && !ipc_shm_is_in_file_(seg) ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
     size_t i;
 
     if ((seg->flags & IPC_SHM_NO_PREFAULT) == 0 &&
@@ -203,7 +204,7 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 0);
     rc = ipc_shm_join_(seg, 0);
     return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }

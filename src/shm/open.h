@@ -240,7 +240,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
         rc = ipc_shm_allocate_(seg, name, all, how, 0);
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 1);
     h = seg->base;
     h->abi = IPC_SHM_LAYOUT;
     h->order = IPC_SHM_ORDER;
@@ -384,7 +384,7 @@ IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const c
     if (!replace && (ck_pr_load_64(&seg->base->creator) & IPC_SHM_CONDEMNED_) != 0)
         return ipc_shm_close_refused_(
             seg, ipc_shm_refuse(seg, -ENOENT, "segment '%s' is being replaced", name));
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 0);
     return 0;
 }
 

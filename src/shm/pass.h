@@ -219,7 +219,7 @@ IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm
     rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
-    ipc_shm_prefault_(seg);
+    ipc_shm_prefault_(seg, 0);
     return 0;
 }
 

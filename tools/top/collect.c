@@ -94,6 +94,7 @@ struct reading {
     uint64_t from;
     struct ipc_ring_hold holds[HOLDS_AT_ONCE];
     struct ipc_ring_status s;
+    struct bridge_state bridge;
     size_t bell;
     int rc;
 };
@@ -110,6 +111,13 @@ static void read_holds(void *arg)
     struct reading *r = arg;
 
     r->rc = ipc_ring_holders(r->mem, r->size, &r->from, r->holds, HOLDS_AT_ONCE);
+}
+
+static void read_bridge(void *arg)
+{
+    struct reading *r = arg;
+
+    memcpy(&r->bridge, r->mem, sizeof r->bridge);
 }
 
 static void read_bell(void *arg)
@@ -208,6 +216,9 @@ static void collect_ring(struct object *o, void *mem, size_t *left, const struct
     o->rc = o->rc != 0 ? o->rc : r.rc;
     if (strcmp(o->type, "bell") == 0)
         o->asleep[0] = asleep_on(&r, 0);
+    if (strcmp(o->type, "brdg") == 0 && o->size >= sizeof r.bridge &&
+        guarded(read_bridge, &r) == 0 && r.bridge.magic == BRIDGE_MAGIC)
+        o->bridge = r.bridge;
     if (o->rc != 0)
         return;
     o->s = r.s;

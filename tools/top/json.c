@@ -85,6 +85,20 @@ static void set_ring(json_t *to, const struct object *o)
     set(to, "readers", json_integer(s->readers));
 }
 
+static json_t *bridge_to_json(const struct segment *seg, const struct object *o)
+{
+    const struct bridge_state *b = &o->bridge;
+    json_t *to = json_object();
+
+    set(to, "direction", json_string(b->is_out ? "out" : "in"));
+    set(to, "up", json_boolean(is_bridge_up(seg, o)));
+    set(to, "carried", json_integer(count(b->carried)));
+    set(to, "missed", json_integer(count(b->missed)));
+    set(to, "waiting", json_integer(count(b->waiting)));
+    set(to, "starts", json_integer(count(b->starts)));
+    return to;
+}
+
 static json_t *object_to_json(const struct segment *seg, const struct object *o,
                               const struct look *look)
 {
@@ -96,6 +110,8 @@ static json_t *object_to_json(const struct segment *seg, const struct object *o,
     set(to, "bytes", json_integer(count(o->size)));
     if (o->rc == 0)
         set_ring(to, o);
+    else if (o->bridge.magic != 0)
+        set(to, "bridge", bridge_to_json(seg, o));
     else
         set(to, "error", json_string(strerror(-o->rc)));
     set(to, "consumers_asleep", sleep_to_json(o->asleep[0]));

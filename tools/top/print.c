@@ -40,6 +40,13 @@ const char *state_of(const struct member *m)
     return is_stopped(&m->process) ? "stopped" : "alive";
 }
 
+int is_bridge_up(const struct segment *seg, const struct object *o)
+{
+    const struct member *m = member_of(seg, o->bridge.holder);
+
+    return o->bridge.is_up != 0 && m != NULL && m->is.alive;
+}
+
 double part_full(const struct object *o)
 {
     double room = (double)o->s.capacity;
@@ -160,6 +167,11 @@ static void print_object(FILE *to, const struct segment *seg, const struct objec
     fprintf(to, "    %s: ", o->name);
     if (o->rc == 0)
         print_ring(to, o);
+    else if (o->bridge.magic != 0)
+        fprintf(to, "ipc_bridge %s, %s: %" PRIu64 " carried, %" PRIu64 " missed, %" PRIu64
+                " on the way, agreed %" PRIu64 " times\n",
+                o->bridge.is_out ? "out" : "in", is_bridge_up(seg, o) ? "up" : "down", o->bridge.carried,
+                o->bridge.missed, o->bridge.waiting, o->bridge.starts);
     else if (o->rc == -EFAULT)
         fprintf(to, "%s, %sB: could not be read in time\n", o->type, number);
     else
@@ -313,6 +325,38 @@ static void print_rings(FILE *to, const struct look *look)
     }
 }
 
+/* What ipc_bridge keeps beside a ring. */
+static void print_bridges(FILE *to, const struct look *look)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } metrics[] = {
+        {"ipc_bridge_up", "gauge", "1 while the two bridges carry the ring."},
+        {"ipc_bridge_carried_total", "counter", "Messages that were carried."},
+        {"ipc_bridge_missed_total", "counter", "Messages that were lost on the way."},
+    };
+    size_t i, j, m;
+
+    for (m = 0; m < sizeof metrics / sizeof *metrics; m++) {
+        print_help(to, metrics[m].name, metrics[m].type, metrics[m].help);
+        for (i = 0; i < look->count; i++)
+            for (j = 0; j < look->segments[i].objects_count; j++) {
+                const struct object *o = &look->segments[i].objects[j];
+                const struct bridge_state *b = &o->bridge;
+
+                if (b->magic == 0)
+                    continue;
+                begin_line(to, metrics[m].name, &look->segments[i], NULL);
+                fputs(",object=\"", to);
+                print_quoted(to, o->name);
+                fputc('"', to);
+                end_line(to, m == 0   ? is_bridge_up(&look->segments[i], o)
+                             : m == 1 ? (double)b->carried
+                                      : (double)b->missed);
+            }
+    }
+}
+
 /* How far readers and lanes are behind, and how many slots are held. */
 static void print_holds(FILE *to, const struct look *look, int slots)
 {
@@ -383,6 +427,7 @@ void print_prometheus(FILE *to, const struct look *look)
             end_line(to, n);
         }
     print_rings(to, look);
+    print_bridges(to, look);
     print_holds(to, look, 0);
     print_holds(to, look, 1);
 }

@@ -6,6 +6,8 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
+#include "../bridge/state.h"
+
 /* A process, as /proc has it. */
 struct process {
     pid_t pid;        /* 0: not known here */
@@ -33,6 +35,7 @@ struct object {
     int64_t at;               /* of CLOCK_MONOTONIC, in ns: when it was looked at */
     int rc;                   /* of ipc_ring_inspect; -EFAULT: it could not be read, or took too long */
     struct ipc_ring_status s; /* if rc is 0 */
+    struct bridge_state bridge; /* of one that ipc_bridge keeps; magic 0: it is none */
     int asleep[2];            /* on the ring's bells, or, of a bell, on [0] */
     double per_second;        /* negative: not known */
     struct hold *holds;
@@ -77,6 +80,7 @@ void find_descriptors(void (*each)(void *arg, const char *path, const char *link
 /* print.c */
 const char *state_of(const struct member *m); /* NULL: none has the id any more */
 const char *name_of_hold(enum ipc_ring_held what);
+int is_bridge_up(const struct segment *seg, const struct object *o);
 double part_full(const struct object *o); /* 0 to 1; negative: says nothing */
 uint64_t lost_messages(const struct object *o);
 void print_number(char *to, size_t size, double number);
