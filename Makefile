@@ -3,7 +3,7 @@
 #   make deps bench   install what is missing, measure this machine for a minute
 #   make bench-full   measure everything: three quarters of an hour
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
-#   make deps-examples  install what examples/audio needs: JACK, libsndfile (Debian)
+#   make deps-examples  install what examples/audio and examples/market need: JACK, libsndfile, libpcap, tshark (Debian)
 #   make deps-report  install what the report needs: matplotlib
 #   make report       build/report.html: what make bench measured as one page to read and to send
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
@@ -56,16 +56,20 @@ EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder 
 # examples/audio, where JACK and libsndfile are there: make deps-examples.
 AUDIO := $(if $(shell pkg-config --libs jack sndfile 2>/dev/null),jack_record jack_play file_writer file_reader jack_ringbuffer)
 
+# examples/market, where libpcap is there.
+MARKET := $(if $(shell pkg-config --libs libpcap 2>/dev/null),generate feed strategy recorder)
+
 # What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
 # made of its first comment and its usage. ipc_top needs jansson and ncurses, ipc_bridge ZeroMQ.
 TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
 BRIDGE := $(call has,zmq.h,ipc_bridge)
 TOOLS = ipc_cat ipc_rm $(TOP) $(BRIDGE)
 
-all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(TOOLS:%=build/%)
+all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(TOOLS:%=build/%)
 	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
 	$(if $(BRIDGE),,@echo 'note: no ipc_bridge, as ZeroMQ is not here: make deps')
 	$(if $(AUDIO),,@echo 'note: no examples/audio, as JACK or libsndfile is not here: make deps-examples')
+	$(if $(MARKET),,@echo 'note: no examples/market, as libpcap is not here: make deps-examples')
 
 build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) tools/bridge/state.h $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
@@ -118,6 +122,11 @@ $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
 $(AUDIO:%=build/%): build/%: examples/audio/%.c $(wildcard examples/audio/*.h) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -Wl,-z,now $$(pkg-config --cflags --libs jack sndfile) -lpthread -lrt
 
+build/market/strategy: bench/histogram.c bench/histogram.h
+$(MARKET:%=build/market/%): build/market/%: examples/market/%.c $(wildcard examples/market/*.h) $(HEADERS) | build
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ $$(pkg-config --cflags --libs libpcap) -lpthread -lrt -lm
+
 # The new header takes the place of the old one only when it is whole, and another.
 headers:
 	@for h in $(HEADERS); do \
@@ -167,7 +176,7 @@ CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
 check-cpus: | build
 	@CPUS='$(CPUS)' $(TESTS) cpus
 
-soak: $(AUDIO:%=build/%) $(BRIDGE:%=build/%) | build
+soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(BRIDGE:%=build/%) | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify_thorough.c -o build/test_notify_thorough -lcmocka -lpthread
 	IPC_NOTIFY_WAITS=10000000 build/test_notify_thorough
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
@@ -189,6 +198,8 @@ soak: $(AUDIO:%=build/%) $(BRIDGE:%=build/%) | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 	sh tests/audio build 60
+	IPC_MARKET_MESSAGES=1000000 sh tests/market build/market capture
+	for i in 1 2 3 4 5 6 7 8 9 10; do sh tests/market build/market ring_kills socket_kills lossy gaps group || exit; done
 	$(if $(BRIDGE),$(CC) -O1 -g $(WARN) -I. tests/test_bridge.c -o build/test_bridge -lcmocka -lpthread -lrt)
 	$(if $(BRIDGE),IPC_BRIDGE_MESSAGES=10000000 build/test_bridge build/ipc_bridge)
 

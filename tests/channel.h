@@ -70,6 +70,7 @@ static char uri[200];
 static struct ipc_channel ch;
 static unsigned fds_before;
 static char *scratch; /* 2 MB */
+static size_t ring_max; /* options.max of rings; 0: the default, 8 MB of memory to be cleared */
 
 #define NAMED(what) (strcmp(row->scheme, what) == 0)
 
@@ -154,11 +155,14 @@ static inline unsigned listens(unsigned role)
 
 static inline void open_as(unsigned role)
 {
+    struct ipc_channel_options how;
     int rc;
 
     if (NAMED("pipe") && in_child) /* inherited by fork */
         return;
-    rc = ipc_channel_open(&ch, uri, role, ipc_in_ms(LONG_MS));
+    memset(&how, 0, sizeof how);
+    how.max = (row->is & RING) != 0 ? ring_max : 0;
+    rc = ipc_channel_open_with(&ch, uri, role, ipc_in_ms(LONG_MS), &how);
     must_(rc == 0, uri, ipc_channel_why(&ch), __FILE__, __LINE__);
 }
 
@@ -295,6 +299,7 @@ static inline void remove_folder(const char *path)
 static inline int before(void **state)
 {
     fds_before = open_fds();
+    ring_max = 30000;
     return next_name(state);
 }
 
