@@ -1,10 +1,11 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
- * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
- * src/ring/record_source.h src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h
- * src/ring/broadcast_seat.h src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h
- * src/ring/call.h src/ring/monitor.h src/ring/holders.h src/ring/typed.h src/ring/typed_slots.h
- * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
+ * src/ring/core.h src/ring/trials.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h
+ * src/ring/record_lane.h src/ring/record_source.h src/ring/record_merge.h src/ring/record.h
+ * src/ring/broadcast.h src/ring/broadcast_seat.h src/ring/record_broadcast.h
+ * src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h src/ring/monitor.h src/ring/holders.h
+ * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
+ * src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -151,7 +152,8 @@
  * How it works
  *   Each kind has a room below, which begins with its layout, its state machine and who may change
  *   what with which fence: grep for >>spsc, >>stream, >>record, >>broadcast, >>record_broadcast,
- *   >>mpmc_slot and >>call; >>core says who holds an end, >>copy how long messages are copied.
+ *   >>mpmc_slot and >>call; >>core says who holds an end, >>copy how messages are copied, and
+ *   >>trials in which of several ways.
  *
  *   A slot is payload followed by a word in the same cache line, and the consumer polls that word:
  *   a message crosses in one line transfer. With one producer and one consumer the word is a
@@ -228,6 +230,10 @@
  *       calls of the kind above these macros, whose names begin with ipc_spsc_, ipc_mpmc_,
  *       ipc_broadcast_, ipc_record_, ipc_record_broadcast_ and ipc_stream_; a message of known size
  *       is copied by its size.
+ *   push_more, flush                              SPSC, records: push with the hint that more is
+ *       coming, as ipc_spsc_push_more. The message may be invisible until the next flush, post, push,
+ *       send or claim: for long messages between cores that are far apart, where one fence for many
+ *       is worth two to three times the rate.
  *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
  *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
  *       of the dead: as ipc_broadcast_was_slowest and the like.
@@ -986,6 +992,126 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 
 #endif
 
+/* >>trials  src/ring/trials.h */
+/*
+ * Trials: a producer finds out in which way to copy long messages in.
+ *
+ * Which way is the fastest depends on where the two cores are, on the processor, and on the sizes of
+ * the ring and the message: by a factor of two to four, in either direction (bench/results). No
+ * system tells, and processes move; so the producer measures. For 2,000 laps of the ring it copies
+ * in the way that was best. Then it copies 16 laps in each way, and times the last eight of them.
+ *
+ *   phase 0             2,000 laps in the best way
+ *   phase 1, 3, 5       eight laps in way 0, 1, 2
+ *   phase 2, 4, 6       eight more, timed
+ *
+ * Another way is taken if the copy itself takes less time than by lines, and the laps at least a
+ * sixth less: the consumer has to fetch the message from where that way leaves it. The laps are the
+ * producer's, which may gain one on a consumer that is slower; of eight that is less than a sixth.
+ * Short messages do not come here.
+ */
+#ifndef IPC_SRC_RING_TRIALS_H
+#define IPC_SRC_RING_TRIALS_H 1
+
+enum ipc_ring_way_ {
+    IPC_RING_BY_LINES_,  /* 64 bytes at a time, through the caches */
+    IPC_RING_BY_STRING_, /* by the processor's instruction for that */
+    IPC_RING_PAST_,      /* past the caches: a fence is due before the message is published */
+    IPC_RING_WAYS_
+};
+
+#define IPC_RING_LONG_ 2000u        /* bytes: from here on each copy counts, below it in batches */
+#define IPC_RING_TRIAL_AFTER_ 2000u /* laps of phase 0 */
+#define IPC_RING_TRIAL_LAPS_ 8u     /* of each other phase */
+
+/* Private to a producer. */
+struct ipc_ring_trials_ {
+    uint64_t lap;                  /* bytes of its ring */
+    uint64_t left;                 /* bytes to copy in this phase */
+    uint64_t began;                /* when this phase did, in cycles */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way: the least of all copies */
+    uint64_t took[IPC_RING_WAYS_]; /* cycles for the laps that are timed */
+    unsigned phase;
+    unsigned way; /* in use */
+};
+
+IPC_INLINE void ipc_ring_trials_begin_(struct ipc_ring_trials_ *t, uint64_t lap)
+{
+    memset(t, 0, sizeof *t);
+    t->lap = lap;
+    t->left = 8 * lap; /* soon, but not while pages are still fresh */
+}
+
+#ifdef __x86_64__
+
+/* The way that the next copy takes; *then is for ipc_ring_trials_note_. */
+IPC_FORCE_INLINE unsigned ipc_ring_trials_way_(const struct ipc_ring_trials_ *t, uint64_t *then)
+{
+    *then = CK_CC_UNLIKELY(t->phase > 0) ? __builtin_ia32_rdtsc() : 0;
+    return t->way;
+}
+
+/* Are the next n bytes copied by lines, and not in a trial? Counts them, if their copy does not. */
+IPC_FORCE_INLINE int ipc_ring_trials_rest_(struct ipc_ring_trials_ *t, uint64_t n)
+{
+    if (t->way != IPC_RING_BY_LINES_ || t->phase > 0 || t->left <= n)
+        return 0;
+    if (n < IPC_RING_LONG_)
+        t->left -= n;
+    return 1;
+}
+
+/* The phase is over. */
+IPC_INLINE void ipc_ring_trials_end_phase_(struct ipc_ring_trials_ *t, uint64_t now)
+{
+    uint64_t most;
+    unsigned way;
+
+    if (t->phase > 0 && t->phase % 2 == 0)
+        t->took[t->way] = now - t->began;
+    t->began = now;
+    if (t->phase < 2 * IPC_RING_WAYS_) {
+        t->way = t->phase++ / 2;
+        t->cost[t->way] = UINT64_MAX;
+        t->left = IPC_RING_TRIAL_LAPS_ * t->lap;
+        return;
+    }
+    t->phase = 0;
+    t->left = IPC_RING_TRIAL_AFTER_ * t->lap;
+    t->way = IPC_RING_BY_LINES_;
+    most = t->took[IPC_RING_BY_LINES_] - t->took[IPC_RING_BY_LINES_] / 6;
+    for (way = 1; way < IPC_RING_WAYS_; way++)
+        if (t->cost[way] < t->cost[IPC_RING_BY_LINES_] && t->took[way] < most) {
+            t->way = way;
+            most = t->took[way];
+        }
+}
+
+/* n bytes were copied, since `then`. */
+IPC_FORCE_INLINE void ipc_ring_trials_note_(struct ipc_ring_trials_ *t, uint64_t n, uint64_t then)
+{
+    uint64_t now = 0;
+
+    if (CK_CC_UNLIKELY(t->phase > 0)) {
+        now = __builtin_ia32_rdtsc();
+        then = ((now - then) << 10) / n;
+        if (then < t->cost[t->way])
+            t->cost[t->way] = then; /* the least, which no interruption makes longer */
+    }
+    t->left -= n < t->left ? n : t->left;
+    if (CK_CC_UNLIKELY(t->left == 0))
+        ipc_ring_trials_end_phase_(t, now != 0 ? now : __builtin_ia32_rdtsc());
+}
+
+#else
+IPC_FORCE_INLINE int ipc_ring_trials_rest_(struct ipc_ring_trials_ *t, uint64_t n)
+{
+    return t->lap + n != 0;
+}
+#endif /* __x86_64__ */
+
+#endif
+
 /* >>copy  src/ring/copy.h */
 /* Copies of messages in and out: short ones inline, long ones in the way that a producer finds to
  * be the fastest, words where a late reader may read while a producer writes. */
@@ -996,35 +1122,21 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 #include <emmintrin.h>
 #endif
 
-#define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
-#define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
+#define IPC_RING_SHORT_ 256u /* bytes; up to here the compiler's copy, or some words, are fastest */
 
-/* What a producer has found out about these ways. Private to it. */
-struct ipc_ring_copier_ {
-    uint64_t lap;                  /* bytes of its ring */
-    uint64_t done;                 /* bytes copied since the last trials */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way */
-    uint64_t took[IPC_RING_WAYS_]; /* cycles for a whole lap, for each way */
-    unsigned way;                  /* in use */
-};
-
-IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
-{
-    memset(c, 0, sizeof *c);
-    c->lap = lap;
-    c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
-}
-
-#define IPC_RING_SHORT_                                                                            \
-    256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
-          */
+/* May a message of n bytes be put off, so that it shares its fence with others? How many bytes may
+ * be at most: by then the fence is a small part of the time. */
+#ifdef __x86_64__
+#define IPC_RING_IS_PUT_OFF_(n) ((n) >= IPC_RING_SHORT_)
+#else
+#define IPC_RING_IS_PUT_OFF_(n) 0
+#endif
+#define IPC_RING_PUT_OFF_ 32768u
 
 /* A function that is called, not inlined, so that rare work does not slow down what calls it. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
-#define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
-
 IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char *from, int past)
 {
     const __m128i *f = (const __m128i *)(const void *)from;
@@ -1045,12 +1157,11 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
     }
 }
 
-/* Copies a line or more, through the caches or past them. The first line may overlap the second,
- * and the last the one before. The memcpy of a libc is mostly one instruction for long copies. On
- * some processors that takes two to three times as long for some alignments of the source (on Zen 3
- * for a quarter of them), and it starts slowly. */
-IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
-                                             int past)
+/* Copies a line or more through the caches. The first line may overlap the second, and the last the
+ * one before. The memcpy of a libc is mostly one instruction for long copies. On some processors
+ * that takes two to three times as long for some alignments of the source (on Zen 3 for a quarter of
+ * them), and it starts slowly. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
@@ -1058,68 +1169,97 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned c
             : "+r"(to), "+r"(from)); /* else gcc warns about smaller messages, never copied here */
     ipc_ring_copy_line_(to, from, 0);
     for (; i < n - IPC_RING_LINE; i += IPC_RING_LINE)
-        ipc_ring_copy_line_(to + i, from + i, past);
+        ipc_ring_copy_line_(to + i, from + i, 0);
     ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
 }
 
-IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
-                                   size_t n)
+/* Copies in by lines. Asks for as many of them ahead of time, with write intent, as the processor
+ * keeps on their way at once: a store waits for its line, and those behind it wait with it. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigned char *from,
+                                                size_t n)
 {
-    if (way == 0) {
-        ipc_ring_copy_lines_(to, from, n, 0);
-    } else if (way == 1) {
-        memcpy(to, from, n);
-    } else {
-        ipc_ring_copy_lines_(to, from, n, 1);
-        /* Without it these stores, which keep no order, could be seen after the word that says that
-         * the message is there. Partner: the load fence of the consumer that looks for that word.
-         */
-        _mm_sfence();
+    size_t part = 4 * IPC_RING_PREFETCH_, i;
+
+    for (; n > 0; to += part, from += part, n -= part) {
+        part = n < 2 * part ? n : part; /* none is shorter than a line */
+        for (i = 0; i < part; i += IPC_RING_LINE)
+            ck_pr_rfo(to + i);
+        ipc_ring_copy_lines_(to, from, part);
     }
 }
 
-/*
- * Copies a long message in. Cores that are near each other hand lines from cache to cache at two to
- * three times the rate of memory; which way is best there depends on the size of the ring, the
- * processor and the libc. If they are far apart (another socket, another part of the chip), a store
- * waits for a line that the other core has, and a copy past the caches is faster by as much. No
- * system tells which it is, and processes move; so the producer measures. In the last of every 256
- * laps of the ring it copies in each way for two laps, and times the second, when the lines are
- * where that way leaves them. A way is better if the copy takes less time and the lap clearly less:
- * the consumer has to fetch the message from where that way leaves it.
- */
-IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
-                                            const unsigned char *from, size_t n)
+/* Copies past the caches, but for the first and the last line that it fills, and what is beside
+ * them. A line that is written in both ways has to leave the cache in between, which takes long: so
+ * none is. And the word that publishes a message, in the line behind it, is slower to write if the
+ * line before it is not in the cache (bench/results). */
+IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned char *from, size_t n)
 {
-    uint64_t lap = c->done / c->lap, next = (c->done + n) / c->lap, then, now;
-    unsigned way =
-                 lap < IPC_RING_TRIAL_AFTER_ ? c->way : (unsigned)(lap - IPC_RING_TRIAL_AFTER_) / 2,
-             best = 0;
+    size_t i = IPC_RING_LINE + (0 - (uintptr_t)to) % IPC_RING_LINE;
+    size_t end = n - IPC_RING_LINE - ((uintptr_t)to + n) % IPC_RING_LINE;
 
-    then = __builtin_ia32_rdtsc();
+    ipc_ring_copy_line_(to, from, 0);
+    ipc_ring_copy_line_(to + i - IPC_RING_LINE, from + i - IPC_RING_LINE, 0);
+    for (; i < end; i += IPC_RING_LINE)
+        ipc_ring_copy_line_(to + i, from + i, 1);
+    ipc_ring_copy_line_(to + end, from + end, 0);
+    ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
+}
+
+/* Copies in. Past the caches ipc_ring_settle_copies_ is due before the message is published. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_way_(unsigned way, unsigned char *to,
+                                           const unsigned char *from, size_t n)
+{
+    if (way == IPC_RING_PAST_)
+        ipc_ring_copy_past_(to, from, n);
+    else if (way == IPC_RING_BY_STRING_ && n >= IPC_RING_LONG_)
+        __asm__ __volatile__("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    else
+        ipc_ring_copy_lines_in_(to, from, n);
+}
+
+/* Without it stores past the caches, which keep no order, could be seen after the word that says
+ * that the message is there. Partner: the load fence of the consumer that looks for that word. It
+ * waits for all of them, so one for many messages costs little more than one for one. */
+IPC_FORCE_INLINE void ipc_ring_settle_copies_(void)
+{
+    _mm_sfence();
+}
+
+/* Copies in, in the way that trials have found. 1: ipc_ring_settle_copies_ is due before the message
+ * is published. */
+IPC_RING_NOINLINE_ int ipc_ring_copy_unsettled_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                                const unsigned char *from, size_t n)
+{
+    uint64_t then;
+    unsigned way = ipc_ring_trials_way_(t, &then);
+
     ipc_ring_copy_way_(way, to, from, n);
-    now = __builtin_ia32_rdtsc();
-    c->done += n;
-    if (lap < IPC_RING_TRIAL_AFTER_)
-        return;
-    then = ((now - then) << 10) / n;
-    if (lap % 2 == 1 && then < c->cost[way])
-        c->cost[way] = then; /* the least, which no interruption makes longer */
-    if (next == lap)
-        return;
-    if (lap % 2 == 0) { /* the next one is timed */
-        c->cost[way] = UINT64_MAX;
-        c->took[way] = now;
-        return;
-    }
-    c->took[way] = now - c->took[way];
-    if (way < IPC_RING_WAYS_ - 1)
-        return;
-    for (way = 1; way < IPC_RING_WAYS_; way++)
-        if (c->cost[way] < c->cost[best] && c->took[way] < c->took[best] - c->took[best] / 8)
-            best = way;
-    c->way = best;
-    c->done = 0;
+    ipc_ring_trials_note_(t, n, then);
+    return way == IPC_RING_PAST_;
+}
+
+/* Copies a long message in. If its place is raced for, a reader may still be there: it is to see
+ * that the place was marked before it sees what is copied, so a store past the caches may not
+ * overtake the mark either. Partner: the load fence of that reader. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                            const unsigned char *from, size_t n, int raced)
+{
+    if (raced && t->way == IPC_RING_PAST_)
+        ipc_ring_settle_copies_();
+    if (ipc_ring_copy_unsettled_(t, to, from, n))
+        ipc_ring_settle_copies_();
+}
+#else
+IPC_FORCE_INLINE void ipc_ring_settle_copies_(void)
+{
+}
+
+IPC_INLINE int ipc_ring_copy_unsettled_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                        const unsigned char *from, size_t n)
+{
+    (void)t;
+    memcpy(to, from, n);
+    return 0;
 }
 #endif
 
@@ -1129,32 +1269,32 @@ IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int al
 {
 #ifdef __x86_64__
     if (n >= 4096 || (n > IPC_RING_SHORT_ && !alone))
-        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n);
     else
 #endif
         memcpy(to, from, n);
     (void)alone;
 }
 
-/* Copies in what is not short. If c is NULL it does not choose a way. */
-IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to, const void *from,
+/* Copies in what is not short. If t is NULL, by lines. */
+IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_trials_ *t, void *to, const void *from,
                                           size_t n)
 {
 #ifdef __x86_64__
-    if (n >= IPC_RING_LONG_ && c != NULL)
-        ipc_ring_copy_long_(c, (unsigned char *)to, (const unsigned char *)from, n);
+    if (n >= IPC_RING_LONG_ && t != NULL)
+        ipc_ring_copy_long_(t, (unsigned char *)to, (const unsigned char *)from, n, 0);
     else if (n > IPC_RING_SHORT_)
-        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+        ipc_ring_copy_lines_in_((unsigned char *)to, (const unsigned char *)from, n);
     else
 #endif
         memcpy(to, from, n);
-    (void)c;
+    (void)t;
 }
 
 /* Copies a message into its slot, by machine words. A caller has mostly just written its fields; a
  * wider load would have to wait until those stores, and all before them, have left the store
  * buffer, and with them the lines that are on their way from the other core. */
-IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *to,
+IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_trials_ *t, unsigned char *to,
                                     const unsigned char *from, size_t n)
 {
 #define IPC_RING_WORD_(type, at)                                                                   \
@@ -1166,7 +1306,7 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
     } while (0)
 
     if (n > IPC_RING_SHORT_) {
-        ipc_ring_put_bytes_(c, to, from, n);
+        ipc_ring_put_bytes_(t, to, from, n);
         return;
     }
     for (; n >= 32; n -= 32, to += 32, from += 32) {
@@ -1191,12 +1331,24 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
 }
 
 /* Copies by words that are loaded and stored whole: a consumer that is late may read while a
- * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them. */
-IPC_FORCE_INLINE void ipc_ring_put_words_(unsigned char *slot, const void *message, size_t bytes)
+ * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them.
+ * What is not short is copied as elsewhere: it is dropped whole, whatever it was copied by. */
+IPC_FORCE_INLINE void ipc_ring_put_words_(struct ipc_ring_trials_ *t, unsigned char *slot,
+                                          const void *message, size_t bytes)
 {
     const unsigned char *from = (const unsigned char *)message;
     uint64_t *to = (uint64_t *)(void *)slot, word;
 
+#ifdef __x86_64__
+    if (bytes > IPC_RING_SHORT_) {
+        if (bytes >= IPC_RING_LONG_)
+            ipc_ring_copy_long_(t, slot, from, bytes, 1);
+        else
+            ipc_ring_copy_lines_in_(slot, from, bytes);
+        return;
+    }
+#endif
+    (void)t;
 #define IPC_RING_PUT_(n)                                                                           \
     do {                                                                                           \
         memcpy(&word, from, n);                                                                    \
@@ -1227,6 +1379,12 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
     unsigned char *to = (unsigned char *)message;
     uint64_t *from = (uint64_t *)(void *)slot, word;
 
+#ifdef __x86_64__
+    if (bytes > IPC_RING_SHORT_) {
+        ipc_ring_copy_lines_(to, slot, bytes);
+        return;
+    }
+#endif
 #define IPC_RING_GET_(n)                                                                           \
     do {                                                                                           \
         word = ck_pr_load_64(from++);                                                              \
@@ -1366,7 +1524,11 @@ struct ipc_spsc_producer {
     uint64_t id;
     int error; /* sticks; then tail == limit */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
+    /* How many messages before tail are copied in and not published. If there are any, limit ==
+     * tail, so that any other call that needs a slot comes to ipc_spsc_find_room_ first. */
+    uint64_t put_off;
+    uint64_t limit_then; /* what limit was */
     IPC_RING_APART_(after);
 };
 
@@ -1438,6 +1600,7 @@ IPC_INLINE void ipc_spsc_find_tail_(struct ipc_spsc_producer *p)
     p->limit = head + p->mask + 1;
     p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head,
                                           ipc_ring_stride_((size_t)p->bytes));
+    p->put_off = 0;
 }
 
 /* struct ipc_ring_self_'s renew. */
@@ -1486,7 +1649,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     p->id = id;
     p->error = 0;
     ipc_ring_begin_self_(&p->self, me, ipc_spsc_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, capacity * bytes);
     ipc_spsc_find_tail_(p);
     return 0;
 }
@@ -1605,11 +1768,38 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
+/* Publishes the message in that slot, which is the one of tail. */
+IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
+                                     uint64_t tail, size_t stride)
+{
+    /* Without it the sequence could be seen before the payload. Partner: the load fence in
+     * ipc_spsc_look_ahead_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
+    p->tail = tail + 1;
+}
+
+/* Publishes what is put off, in order: a consumer that sees a message takes all before it for
+ * published. */
+IPC_RING_NOINLINE_ void ipc_spsc_publish_put_off_(struct ipc_spsc_producer *p)
+{
+    size_t stride = ipc_ring_stride_((size_t)p->bytes);
+    uint64_t tail = p->tail - p->put_off;
+
+    ipc_ring_settle_copies_();
+    for (; p->put_off > 0; p->put_off--, tail++)
+        ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, tail, stride), tail, stride);
+    p->limit = p->limit_then;
+}
+
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self))
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+        if (p->put_off > 0)
+            ipc_spsc_publish_put_off_(p);
         ipc_ring_detach_end_(&p->ring->end[0], p->id);
+    }
     (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
@@ -1638,6 +1828,11 @@ IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 
         if (rc < 0 || p->tail != p->limit)
             return rc < 0 ? rc : 0;
+    }
+    if (p->put_off > 0) {
+        ipc_spsc_publish_put_off_(p);
+        if (p->tail != p->limit)
+            return 0;
     }
     head = ck_pr_load_64(&p->ring->head);
     /* Without it a slot could be written before the consumer is seen to be done with it. Partner:
@@ -1682,16 +1877,6 @@ IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes
     return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_slot_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
 }
 
-IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
-                                     uint64_t tail, size_t stride)
-{
-    /* Without it the sequence could be seen before the payload. Partner: the load fence in
-     * ipc_spsc_look_ahead_. */
-    ck_pr_fence_store();
-    ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
-    p->tail = tail + 1;
-}
-
 IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
@@ -1715,9 +1900,60 @@ IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *mes
         return rc;
     tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     slot = ipc_spsc_next_slot_(p, tail, stride);
-    ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
+    ipc_ring_put_(&p->trials, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
     return 0;
+}
+
+/* Are there messages put off, and may there be one more? Then there is a slot for it. */
+IPC_FORCE_INLINE int ipc_spsc_may_put_off_(const struct ipc_spsc_producer *p)
+{
+    return p->put_off > 0 && p->tail != p->limit_then && p->put_off <= p->mask / 4 &&
+           (p->put_off + 1) * p->bytes <= IPC_RING_PUT_OFF_ && !ipc_ring_is_forked_(&p->self);
+}
+
+/* Copies a message into the next slot, for which there is room. If the fence for that is dear, puts
+ * it off, and the message with it. */
+IPC_RING_NOINLINE_ void ipc_spsc_put_off_(struct ipc_spsc_producer *p, const void *message,
+                                          size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes);
+    uint64_t tail = p->tail;
+    unsigned char *slot = p->trials.way == IPC_RING_PAST_ /* else the line is fetched in vain */
+                              ? ipc_ring_slot_(p->slots, p->mask, tail, stride)
+                              : ipc_spsc_next_slot_(p, tail, stride);
+
+    if (ipc_ring_copy_unsettled_(&p->trials, slot, (const unsigned char *)message, bytes)) {
+        if (p->put_off++ == 0)
+            p->limit_then = p->limit;
+        p->limit = p->tail = tail + 1;
+        return;
+    }
+    if (p->put_off > 0)
+        ipc_spsc_publish_put_off_(p);
+    ipc_spsc_send_(p, slot, tail, stride);
+}
+
+/* Short messages have no way that needs a dear fence. */
+IPC_FORCE_INLINE int ipc_spsc_push_more_(struct ipc_spsc_producer *p, const void *message,
+                                         size_t bytes)
+{
+    int rc;
+
+    if (!IPC_RING_IS_PUT_OFF_(bytes) || ipc_ring_trials_rest_(&p->trials, bytes))
+        return ipc_spsc_push_(p, message, bytes);
+    rc = ipc_spsc_may_put_off_(p) ? 0 : ipc_spsc_room_(p);
+    if (rc == 0)
+        ipc_spsc_put_off_(p, message, bytes);
+    return rc;
+}
+
+IPC_FORCE_INLINE int ipc_spsc_flush_(struct ipc_spsc_producer *p)
+{
+    if (p->put_off > 0 && p->error == 0 &&
+        (!ipc_ring_is_forked_(&p->self) || ipc_ring_settle_(&p->self, p) >= 0) && p->put_off > 0)
+        ipc_spsc_publish_put_off_(p);
+    return p->error;
 }
 
 IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const void *messages,
@@ -1727,8 +1963,10 @@ IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const voi
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_spsc_push_(p, m + i * bytes, bytes)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
         ;
+    if (IPC_RING_IS_PUT_OFF_(bytes))
+        (void)ipc_spsc_flush_(p);
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -1747,13 +1985,37 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
     return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, from an array. Each is visible to the consumer as soon as it is
- * whole. Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n
- * = 0, or the errors of ipc_spsc_push when none did. */
+/* Copies up to n messages in, from an array. Messages of less than 256 bytes are visible to the
+ * consumer one by one, longer ones at the latest when the call returns. Of a producer that is killed
+ * in here the first ones are there, and no part of another. Wait-free for a given n. Returns how
+ * many went in (less than n: the ring is full), 0 for n = 0, or the errors of ipc_spsc_push when
+ * none did. */
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
     return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
+}
+
+/*
+ * Push, with the hint that more is coming: as ipc_spsc_push, with the same errors, but the message
+ * may stay invisible to the consumer until the next flush, push, push_n, claim or detach of this
+ * handle. Between some cores long messages are best copied past the caches, and that takes a fence of
+ * some hundred nanoseconds before a message is published; after this call one fence is enough for
+ * several. At most 32 KiB, or a quarter of the ring, wait like that. A producer that is killed loses
+ * what it had not published, as it loses what it had not committed; one that is stopped holds it
+ * back; and if a child goes on with this end after fork, it is lost. Wait-free.
+ *
+ * flush publishes what is put off: call it before you wait for anything, or stop sending. 0, or the
+ * error of the handle. Wait-free.
+ */
+IPC_INLINE int ipc_spsc_push_more(struct ipc_spsc_producer *p, const void *message, size_t bytes)
+{
+    return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_more_(p, message, bytes) : -EMSGSIZE;
+}
+
+IPC_INLINE int ipc_spsc_flush(struct ipc_spsc_producer *p)
+{
+    return ipc_spsc_flush_(p);
 }
 
 /*
@@ -2161,7 +2423,7 @@ struct ipc_stream {
 
 struct ipc_stream_producer {
     struct ipc_stream s;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
     IPC_RING_APART_(after);
 };
 
@@ -2412,9 +2674,9 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
         return count;
     r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
     ipc_stream_prefetch_(&p->s, (uint64_t)count, bytes);
-    ipc_ring_put_bytes_(&p->copier, r.at[0], f, r.n[0] * bytes);
+    ipc_ring_put_bytes_(&p->trials, r.at[0], f, r.n[0] * bytes);
     if (r.n[1] > 0)
-        ipc_ring_put_bytes_(&p->copier, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
+        ipc_ring_put_bytes_(&p->trials, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
     ipc_stream_publish_(&p->s, (uint64_t)count);
     return count;
 }
@@ -2488,7 +2750,7 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
 {
     int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
 
-    ipc_ring_copier_begin_(&p->copier, (p->s.mask + 1) * bytes);
+    ipc_ring_trials_begin_(&p->trials, (p->s.mask + 1) * bytes);
     return rc;
 }
 
@@ -2752,7 +3014,12 @@ struct ipc_record_producer {
     uint64_t id;
     int error; /* sticks */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
+    /* Records that are copied in and not published: the first one's position, or tail if there is
+     * none, and the word that publishes it. Those behind it have their words, which nobody reaches.
+     * If there are any, limit == tail, so that any other call comes to ipc_record_room_again_ first. */
+    uint64_t put_off_at, put_off_word;
+    uint64_t limit_then; /* what limit was */
     IPC_RING_APART_(after);
 };
 
@@ -3657,6 +3924,7 @@ IPC_INLINE int ipc_record_find_tail_(struct ipc_record_producer *p)
     ck_pr_fence_acquire();
     p->limit = p->tail + p->mask + 1;
     p->claimed = 0;
+    p->put_off_word = 0;
     if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) != 0) {
         ipc_ring_leave_end_(p->holder, p->id);
         return -EBADMSG;
@@ -3725,7 +3993,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->ring = &r->s;
     p->id = ipc_ring_id_of_(me);
     ipc_ring_begin_self_(&p->self, me, ipc_record_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity);
+    ipc_ring_trials_begin_(&p->trials, capacity);
     if (ipc_record_find_tail_(p) == 0)
         return 0;
     return ipc_record_producer_disable_(
@@ -3837,10 +4105,24 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
+/* Publishes what is put off. */
+IPC_RING_NOINLINE_ void ipc_record_publish_put_off_(struct ipc_record_producer *p)
+{
+    ipc_ring_settle_copies_();
+    /* Without it the word could be seen before the records. Partner: the load fence in
+     * ipc_record_find_. */
+    ck_pr_fence_store(); /* no twin: the models have no long records */
+    ck_pr_store_64(ipc_record_word_(p->data, p->mask, p->put_off_at), p->put_off_word);
+    p->put_off_word = 0;
+    p->limit = p->limit_then;
+}
+
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+        if (p->put_off_word != 0)
+            ipc_record_publish_put_off_(p);
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ck_pr_store_64(&p->lane->tail, p->tail);
         if (p->holder == &p->ring->end[0])
@@ -3908,6 +4190,11 @@ IPC_RING_NOINLINE_ int ipc_record_room_again_(struct ipc_record_producer *p, uin
         if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
             return p->error;
     }
+    if (p->put_off_word != 0) {
+        ipc_record_publish_put_off_(p);
+        if (p->limit - p->tail >= need)
+            return 0;
+    }
     return ipc_record_find_room_(p, need);
 }
 
@@ -3934,9 +4221,10 @@ IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, 
             ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
 
-/* Makes the record of n bytes at `at` visible. */
-IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
-                                       uint64_t n)
+/* Ends the record of n bytes at `at`, and moves the tail behind it. Returns the word that makes it
+ * visible. */
+IPC_FORCE_INLINE uint64_t ipc_record_write_(struct ipc_record_producer *p, uint64_t tail,
+                                            uint64_t at, uint64_t n)
 {
     uint64_t next = at + ipc_record_bytes_(n), word = n << IPC_RECORD_LENGTH_ | IPC_RECORD_IS_;
 
@@ -3945,12 +4233,21 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
         ck_pr_store_64(ipc_record_word_(p->data, p->mask, at), word);
         word = IPC_RECORD_SKIP_;
     }
+    p->tail = next;
+    p->claimed = 0;
+    return word;
+}
+
+/* Makes the record of n bytes at `at` visible. */
+IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
+                                       uint64_t n)
+{
+    uint64_t word = ipc_record_write_(p, tail, at, n);
+
     /* Without it the word could be seen before the record, or the record before the 0 behind it.
      * Partner: the load fence in ipc_record_find_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, tail), word);
-    p->tail = next;
-    p->claimed = 0;
 }
 
 /*
@@ -3972,21 +4269,79 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
         return rc;
     tail = p->tail;
     ipc_record_prefetch_(p, at, n);
-    ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
+    ipc_ring_put_(&p->trials, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
 }
 
-/* Copies up to n records in. Each is visible to the consumer as soon as it is whole. Returns how
- * many went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
+/* Puts off the record of n bytes at `at`, which is copied in. */
+IPC_INLINE void ipc_record_put_off_(struct ipc_record_producer *p, uint64_t at, uint64_t n)
+{
+    uint64_t tail = p->tail, limit = p->limit;
+
+    if (p->put_off_word == 0) {
+        p->put_off_at = tail;
+        p->put_off_word = ipc_record_write_(p, tail, at, n);
+        p->limit_then = limit;
+    } else {
+        ipc_record_send_(p, tail, at, n);
+    }
+    p->limit = p->tail;
+}
+
+/*
+ * Push and flush with the hint that more is coming: as ipc_spsc_push_more and ipc_spsc_flush, with
+ * the errors of ipc_record_push. Records of less than 256 bytes are published at once, and those
+ * before them.
+ */
+IPC_INLINE int ipc_record_push_more(struct ipc_record_producer *p, const void *data, size_t n)
+{
+    uint64_t at, need;
+    int rc;
+
+    if (!IPC_RING_IS_PUT_OFF_(n) || ipc_ring_trials_rest_(&p->trials, n))
+        return ipc_record_push(p, data, n);
+    rc = ipc_record_place_(p, n, &at, &need);
+    if (rc == 0 && (p->put_off_word == 0 || p->limit_then - p->tail < need ||
+                    p->tail + need - p->put_off_at > IPC_RING_PUT_OFF_ ||
+                    p->tail - p->put_off_at > p->mask / 4 || ipc_ring_is_forked_(&p->self)))
+        rc = ipc_record_room_(p, n, &at);
+    if (rc != 0)
+        return rc;
+    if (p->trials.way != IPC_RING_PAST_) /* else the lines are fetched in vain */
+        ipc_record_prefetch_(p, at, n);
+    if (ipc_ring_copy_unsettled_(&p->trials, p->data + (size_t)(at & p->mask) + 8,
+                                 (const unsigned char *)data, n)) {
+        ipc_record_put_off_(p, at, n);
+        return 0;
+    }
+    if (p->put_off_word != 0)
+        ipc_record_publish_put_off_(p);
+    ipc_record_send_(p, p->tail, at, n);
+    return 0;
+}
+
+IPC_INLINE int ipc_record_flush(struct ipc_record_producer *p)
+{
+    if (p->put_off_word != 0 && p->error == 0 &&
+        (!ipc_ring_is_forked_(&p->self) || ipc_ring_settle_(&p->self, p) >= 0) &&
+        p->put_off_word != 0)
+        ipc_record_publish_put_off_(p);
+    return p->error;
+}
+
+/* Copies up to n records in. Records of less than 256 bytes are visible to the consumer one by one,
+ * longer ones at the latest when the call returns. Returns how many went in, 0 for n = 0, or the
+ * errors of ipc_record_push when none did. */
 IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
                                      const struct ipc_record *records, size_t n)
 {
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_record_push(p, records[i].at, records[i].n)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_record_push_more(p, records[i].at, records[i].n)) == 0; i++)
         ;
+    (void)ipc_record_flush(p);
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -4871,7 +5226,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     h->ring = r;
     h->how = parts.how;
     ipc_ring_begin_self_(&p->self, me, ipc_broadcast_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, parts.capacity * bytes);
     ipc_broadcast_find_tail_(h);
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
@@ -4956,6 +5311,11 @@ IPC_RING_NOINLINE_ int ipc_broadcast_find_room_(struct ipc_broadcast_producer *h
     if (h->s.error == 0 && ipc_ring_is_forked_(&h->s.self) &&
         ipc_ring_settle_(&h->s.self, h) >= 0 && h->s.tail != h->s.limit)
         return 0;
+    if (h->s.error == 0 && h->s.put_off > 0) {
+        ipc_spsc_publish_put_off_(&h->s);
+        if (h->s.tail != h->s.limit)
+            return 0;
+    }
     return h->s.error != 0 ? h->s.error
                            : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
                                                                 1, &h->s.limit);
@@ -4999,12 +5359,13 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
     slot = ipc_broadcast_begin_slot_(h, tail, stride, 1);
-    ipc_ring_put_words_(slot, message, bytes);
+    ipc_ring_put_words_(&h->s.trials, slot, message, bytes);
     ipc_spsc_send_(&h->s, slot, tail, stride);
     ck_pr_store_64(head, tail + 1);
     return 0;
 }
 
+/* Messages of a lossless broadcast that are not short share a fence, as in ipc_spsc_push_n. */
 IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
                                                const void *messages, size_t n, size_t bytes)
 {
@@ -5012,8 +5373,14 @@ IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_broadcast_push_(h, m + i * bytes, bytes)) == 0; i++)
-        ;
+    for (i = 0; i < n && rc == 0; i += rc == 0, m += bytes)
+        if (!IPC_RING_IS_PUT_OFF_(bytes) || h->how != IPC_BROADCAST_LOSSLESS ||
+            ipc_ring_trials_rest_(&h->s.trials, bytes))
+            rc = ipc_broadcast_push_(h, m, bytes);
+        else if ((rc = ipc_spsc_may_put_off_(&h->s) ? 0 : ipc_broadcast_room_(h)) == 0)
+            ipc_spsc_put_off_(&h->s, m, bytes);
+    if (IPC_RING_IS_PUT_OFF_(bytes) && h->s.put_off > 0)
+        ipc_spsc_publish_put_off_(&h->s);
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -5608,6 +5975,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = parts.how;
     ipc_ring_begin_self_(&p->self, me, ipc_record_broadcast_producer_renew_);
+    ipc_ring_trials_begin_(&p->trials, p->mask + 1);
     if (ipc_record_broadcast_find_tail_(h) != 0)
         return ipc_record_broadcast_producer_disable_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
@@ -5809,7 +6177,7 @@ IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h
         return rc;
     tail = p->tail;
     ipc_record_prefetch_(p, at, n);
-    ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
+    ipc_ring_put_words_(&p->trials, p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
     ipc_record_broadcast_count_sent_(h);
     return 0;
@@ -6306,6 +6674,8 @@ struct ipc_mpmc {
 
 struct ipc_mpmc_producer {
     struct ipc_mpmc m;
+    struct ipc_ring_trials_ trials;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_consumer {
@@ -6780,6 +7150,35 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
     return l;
 }
 
+/* Copies a message into the slot of a position, which is ours. */
+IPC_FORCE_INLINE void ipc_mpmc_put_(struct ipc_mpmc_producer *h, uint64_t position,
+                                    const void *message, size_t bytes)
+{
+    ipc_ring_put_words_(&h->trials, ipc_mpmc_message_(&h->m, position, bytes), message, bytes);
+}
+
+/* Copies a run of messages into the slots from p on, which are ours, with one fence for all. Those
+ * of a late consumer, if it is still reading, were taken by compare-and-swap since: its own fails. */
+IPC_FORCE_INLINE void ipc_mpmc_put_run_(struct ipc_mpmc_producer *h, uint64_t p,
+                                        const unsigned char *from, size_t bytes, unsigned run)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+    struct ipc_mpmc *m = &h->m;
+    int due = 0;
+
+    for (; run > 0; run--, p++, from += bytes) {
+        if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_ &&
+            (!IPC_RING_IS_PUT_OFF_(bytes) || h->trials.way != IPC_RING_PAST_))
+            ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
+        if (!IPC_RING_IS_PUT_OFF_(bytes))
+            ipc_mpmc_put_(h, p, from, bytes);
+        else
+            due |= ipc_ring_copy_unsettled_(&h->trials, ipc_mpmc_slot_(m, p, stride), from, bytes);
+    }
+    if (due)
+        ipc_ring_settle_copies_();
+}
+
 #endif
 
 /* >>mpmc  src/ring/mpmc.h */
@@ -6957,7 +7356,7 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 IPC_INLINE int ipc_mpmc_push_claimed_(struct ipc_mpmc_producer *h, const void *message,
                                       size_t bytes)
 {
-    ipc_ring_put_words_(ipc_mpmc_message_(&h->m, h->m.held_position, bytes), message, bytes);
+    ipc_mpmc_put_(h, h->m.held_position, message, bytes);
     return ipc_mpmc_commit_(h, bytes);
 }
 
@@ -6982,7 +7381,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        ipc_ring_put_words_(ipc_mpmc_message_(m, p, bytes), message, bytes);
+        ipc_mpmc_put_(h, p, message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not earlier: a successor begins there */
                 ipc_mpmc_publish_hint_(m, &m->ring->tail);
@@ -7012,7 +7411,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         done = 1;
     }
     while (done < n) {
-        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_, i;
+        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_;
         uint64_t p;
         int run;
 
@@ -7024,12 +7423,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
             return done > 0 ? (int64_t)done : ipc_mpmc_found_nothing_(m, run);
         m->next = p + (unsigned)run;
         ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        for (i = 0; i < (unsigned)run; i++) {
-            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
-                ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_ring_put_words_(ipc_mpmc_message_(m, p + i, bytes), from + (done + i) * bytes,
-                                bytes);
-        }
+        ipc_mpmc_put_run_(h, p, from + done * bytes, bytes, (unsigned)run);
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
                               IPC_MPMC_RUN_) == 0)
@@ -7453,6 +7847,7 @@ IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
 
+    ipc_ring_trials_begin_(&p->trials, (p->m.mask + 1) * bytes);
     if (rc == 0)
         ipc_ring_begin_self_(&p->m.self, me, ipc_mpmc_producer_renew_);
     return rc;
@@ -9630,9 +10025,17 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 #define IPC_SPSC_OF_(NAME, TYPE, VERSION)                                                          \
     enum { NAME##_version_ = (VERSION) };                                                          \
     IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))    \
-    IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)0, sizeof(TYPE), me)                         \
+    IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)ipc_spsc_flush(&h->raw), sizeof(TYPE), me)   \
     IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)\
     IPC_RING_SLOTS_(NAME, TYPE, spsc, (void)0, sizeof(TYPE))                                       \
+    IPC_RING_CALL_ int NAME##_push_more(struct NAME##_producer *p, const TYPE *message)            \
+    {                                                                                              \
+        return ipc_spsc_push_more_(&p->raw, message, sizeof(TYPE));                                \
+    }                                                                                              \
+    IPC_INLINE int NAME##_flush(struct NAME##_producer *p)                                         \
+    {                                                                                              \
+        return ipc_spsc_flush(&p->raw);                                                            \
+    }                                                                                              \
     IPC_RING_SAYS_(NAME, spsc, const, uint64_t, was_size)                                          \
     IPC_RING_SAYS_(NAME, spsc, const, uint64_t, peer)                                              \
     IPC_INLINE void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                           \
@@ -9889,9 +10292,17 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #define IPC_RECORDS(NAME)                                                                          \
     enum { NAME##_version_ = 0 };                                                                  \
     IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE)                                              \
-    IPC_RING_END_(NAME, record, producer, raw, 0, (void)0, me)                                     \
+    IPC_RING_END_(NAME, record, producer, raw, 0, (void)ipc_record_flush(&h->raw), me)             \
     IPC_RING_END_(NAME, record, consumer, raw, 0, ipc_record_tell_(&h->raw), me)                   \
     IPC_RECORD_CALLS_(NAME, record)                                                                \
+    IPC_INLINE int NAME##_push_more(struct NAME##_producer *p, const void *data, size_t n)         \
+    {                                                                                              \
+        return ipc_record_push_more(&p->raw, data, n);                                             \
+    }                                                                                              \
+    IPC_INLINE int NAME##_flush(struct NAME##_producer *p)                                         \
+    {                                                                                              \
+        return ipc_record_flush(&p->raw);                                                          \
+    }                                                                                              \
     IPC_RING_SAYS_(NAME, record, const, uint64_t, peer)                                            \
     IPC_INLINE void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                           \
     {                                                                                              \

@@ -144,7 +144,8 @@
  * How it works
  *   Each kind has a room below, which begins with its layout, its state machine and who may change
  *   what with which fence: grep for >>spsc, >>stream, >>record, >>broadcast, >>record_broadcast,
- *   >>mpmc_slot and >>call; >>core says who holds an end, >>copy how long messages are copied.
+ *   >>mpmc_slot and >>call; >>core says who holds an end, >>copy how messages are copied, and
+ *   >>trials in which of several ways.
  *
  *   A slot is payload followed by a word in the same cache line, and the consumer polls that word:
  *   a message crosses in one line transfer. With one producer and one consumer the word is a
@@ -163,6 +164,7 @@
 #include "common/prelude.h"
 #include "common/peer.h"
 #include "ring/core.h"
+#include "ring/trials.h"
 #include "ring/copy.h"
 #include "ring/spsc.h"
 #include "ring/stream.h"

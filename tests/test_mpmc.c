@@ -302,6 +302,37 @@ static void a_handle_that_was_idle_for_many_laps_goes_on(void **state)
 
 /* ------------------------------------------------------------------ against a queue */
 
+static void batches_of_long_messages_are_those_of_a_queue(void **state)
+{
+    enum { BYTES = 600, MESSAGES = 50 };
+    static unsigned char m[MESSAGES][BYTES], got[MESSAGES][BYTES];
+    size_t size = ipc_mpmc_footprint(BYTES, 64, IPC_MPMC_AT_MOST_ONCE);
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct ipc_mpmc_producer p;
+    struct ipc_mpmc_consumer c;
+    unsigned i, k;
+    int64_t rc;
+
+    (void)state;
+    assert_true(mem != MAP_FAILED);
+    assert_int_equal(ipc_mpmc_init(mem, size, BYTES, 64, IPC_MPMC_AT_MOST_ONCE), 0);
+    assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, BYTES, NULL, 0), 0);
+    assert_int_equal(ipc_mpmc_consumer_attach(&c, mem, size, BYTES, NULL, 0), 0);
+    for (k = 0; k < 20; k++) {
+        for (i = 0; i < MESSAGES; i++)
+            memset(m[i], (int)(k + i), BYTES);
+        p.trials.way = k % 2 ? IPC_RING_PAST_ : IPC_RING_BY_LINES_;
+        p.trials.left = UINT64_MAX / 2;
+        assert_int_equal(ipc_mpmc_push_n(&p, m, BYTES, MESSAGES), MESSAGES);
+        for (i = 0; i < MESSAGES; i += (unsigned)rc) {
+            rc = ipc_mpmc_pop_n(&c, got[i], BYTES, MESSAGES - i);
+            assert_true(rc > 0);
+        }
+        assert_memory_equal(got, m, sizeof m);
+    }
+    (void)munmap(mem, size);
+}
+
 /* Random calls by two handles of each end in one thread, in rings of every small size and at
  * positions near the ends of laps: the messages that come out are those of a queue. */
 static void random_calls_are_those_of_a_queue(void **state)
@@ -849,6 +880,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(there_are_seats_for_as_many_handles_as_asked_for),
         cmocka_unit_test(a_seat_that_becomes_free_behind_us_is_found),
         cmocka_unit_test(a_handle_that_was_idle_for_many_laps_goes_on),
+        cmocka_unit_test(batches_of_long_messages_are_those_of_a_queue),
         cmocka_unit_test(random_calls_are_those_of_a_queue),
         cmocka_unit_test(holders_in_a_row_are_passed_over_in_one_call),
         cmocka_unit_test(one_consumer_keeps_the_order_when_it_leaves),

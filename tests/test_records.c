@@ -55,16 +55,19 @@ static void feed(struct ipc_record_producer *p, unsigned i)
     int64_t rc;
     void *at;
 
-    switch (chance(4)) {
+    switch (chance(5)) {
     case 0:
     case 1:
+    case 2:
         fill(buffer[0], queue[i].next, n);
-        rc = ipc_record_push(p, buffer[0], n);
+        p->trials.way = chance(2) ? IPC_RING_PAST_ : IPC_RING_BY_LINES_; /* puts off, or not */
+        p->trials.left = UINT64_MAX / 2;
+        rc = chance(2) ? ipc_record_push_more(p, buffer[0], n) : ipc_record_push(p, buffer[0], n);
         MUST(rc == 0 || rc == (n > most ? -EMSGSIZE : -EAGAIN));
         if (rc == 0)
             sent(i, n);
         return;
-    case 2:
+    case 3:
         at = ipc_record_claim(p, n);
         if (at == NULL)
             return;
@@ -160,8 +163,12 @@ static void every_call(uint64_t capacity, unsigned producers, uint64_t from)
         for (k = 0; k < producers; k++)
             if (chance(3))
                 feed(&p[k], k);
-        for (k = (unsigned)chance(3 * producers + 1); k > 0; k--)
-            drain(&c);
+        if (chance(2)) { /* else nothing tells what the consumer has to find */
+            for (k = 0; k < producers; k++)
+                IS(ipc_record_flush(&p[k]), 0);
+            for (k = (unsigned)chance(3 * producers + 1); k > 0; k--)
+                drain(&c);
+        }
         if (i % 100 == 99) { /* successors go on */
             k = (unsigned)chance(producers);
             ipc_record_producer_detach(&p[k]);
@@ -309,6 +316,29 @@ static void claims_stay_where_they_are(void **state)
     IS(n, 9);
     IS(ipc_record_pop(&c, buffer, sizeof buffer), 9);
     is_filled(buffer, 8, 9);
+    unguard(mem, size);
+}
+
+static void a_post_publishes_what_is_put_off(void **state)
+{
+    size_t size = logs_footprint(4096, 1);
+    unsigned char *mem = guarded(size), record[300];
+    struct logs_producer p;
+    struct logs_consumer c;
+
+    (void)state;
+    IS(logs_init(mem, size, 4096, 1), 0);
+    IS(logs_producer_attach(&p, mem, size, NULL), 0);
+    IS(logs_consumer_attach(&c, mem, size, NULL), 0);
+    p.raw.trials.way = IPC_RING_PAST_;
+    memset(record, 1, sizeof record);
+    IS(logs_push_more(&p, record, sizeof record), 0);
+    if (IPC_RING_IS_PUT_OFF_(sizeof record))
+        IS(logs_pop(&c, record, sizeof record), -EAGAIN);
+    IS(logs_producer_post(&p), 0);
+    IS(logs_pop(&c, record, sizeof record), sizeof record);
+    logs_producer_detach(&p);
+    logs_consumer_detach(&c);
     unguard(mem, size);
 }
 
@@ -1531,6 +1561,7 @@ int main(int argc, char **argv)
         TEST(the_longest_record_fits_at_every_offset),
         TEST(a_drained_lane_has_room_for_the_longest),
         TEST(claims_stay_where_they_are),
+        TEST(a_post_publishes_what_is_put_off),
         TEST(a_claim_that_is_refused_drops_the_one_before),
         TEST(batches_are_whole_records),
         TEST(edges_have_names),

@@ -32,6 +32,7 @@ int use_ring(void *mem, size_t size, struct ipc_peer *me)
         ipc_spsc_consumer_attach(&c, mem, size, 8, me) != 0)
         return 1;
     n += ipc_spsc_push(&p, &n, 8) + ipc_spsc_push_n(&p, &n, 8, 1);
+    n += ipc_spsc_push_more(&p, &n, 8) + ipc_spsc_flush(&p);
     n += ipc_spsc_claim(&p) != NULL ? ipc_spsc_commit(&p) : 0;
     ipc_spsc_cancel(&p);
     n += ipc_spsc_pop(&c, &n, 8) + ipc_spsc_pop_n(&c, &n, 8, 1);
@@ -48,6 +49,7 @@ int use_ring(void *mem, size_t size, struct ipc_peer *me)
         use_ticks_consumer_attach(&tc, mem, size, me) != 0)
         return 1;
     n += use_ticks_push(&tp, t) + use_ticks_push_n(&tp, t, 2);
+    n += use_ticks_push_more(&tp, t) + use_ticks_flush(&tp);
     slot = use_ticks_claim(&tp);
     if (slot != NULL)
         slot->px = 1;
@@ -185,6 +187,7 @@ int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
     n += ipc_record_producer_attach(&p, mem, size, me) +
          ipc_record_consumer_attach(&c, mem, size, me);
     n += ipc_record_push(&p, text, 3) + ipc_record_push_n(&p, some, 2);
+    n += ipc_record_push_more(&p, text, 3) + ipc_record_flush(&p);
     n += ipc_record_claim(&p, ipc_record_most(&p)) != NULL ? ipc_record_commit(&p, 1) : 0;
     ipc_record_cancel(&p);
     n += ipc_record_pop(&c, text, 3) + ipc_record_pop_n(&c, text, sizeof text, some, 2);
@@ -201,6 +204,7 @@ int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
     n += use_lines_producer_attach(&lp, mem, size, me) +
          use_lines_consumer_attach(&lc, mem, size, me);
     n += use_lines_push(&lp, text, 3) + use_lines_push_n(&lp, some, 2);
+    n += use_lines_push_more(&lp, text, 3) + use_lines_flush(&lp);
     if (use_lines_claim(&lp, use_lines_most(&lp)) != NULL)
         n += use_lines_commit(&lp, 1);
     use_lines_cancel(&lp);

@@ -64,11 +64,34 @@ CK_CC_FORCE_INLINE static void copy_words(void *to, const void *from, size_t byt
     }
 }
 
+/* Asks for the lines of a message that is written now: a store that waits for its line holds up all
+ * those behind it. */
+CK_CC_FORCE_INLINE static void own_all(unsigned char *slot, size_t bytes)
+{
+    size_t i;
+
+    for (i = 0; i < bytes; i += 64)
+        ck_pr_rfo(slot + i);
+}
+
+/* A long message is copied in parts of 4 KiB, so that its lines are still on their way. */
+CK_CC_FORCE_INLINE static void copy_owned(unsigned char *slot, const unsigned char *m, size_t bytes)
+{
+    size_t i, part = bytes < 4096 ? bytes : 4096;
+
+    for (i = 0; i < bytes; i += part) {
+        own_all(slot + i, part);
+        copy_block(PLAIN, slot + i, m + i, part);
+    }
+}
+
 CK_CC_FORCE_INLINE static void put(enum way way, unsigned char *slot, const void *m, size_t bytes,
                                    uint64_t number)
 {
     if (way == PLAIN && bytes < 1024)
         copy_words(slot, m, bytes);
+    else if (way == PLAIN)
+        copy_owned(slot, (const unsigned char *)m, bytes);
     else
         copy_block(way, slot, m, bytes);
     if (way == PAST_CACHES)

@@ -225,7 +225,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     h->ring = r;
     h->how = parts.how;
     ipc_ring_begin_self_(&p->self, me, ipc_broadcast_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, parts.capacity * bytes);
     ipc_broadcast_find_tail_(h);
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
@@ -310,6 +310,11 @@ IPC_RING_NOINLINE_ int ipc_broadcast_find_room_(struct ipc_broadcast_producer *h
     if (h->s.error == 0 && ipc_ring_is_forked_(&h->s.self) &&
         ipc_ring_settle_(&h->s.self, h) >= 0 && h->s.tail != h->s.limit)
         return 0;
+    if (h->s.error == 0 && h->s.put_off > 0) {
+        ipc_spsc_publish_put_off_(&h->s);
+        if (h->s.tail != h->s.limit)
+            return 0;
+    }
     return h->s.error != 0 ? h->s.error
                            : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
                                                                 1, &h->s.limit);
@@ -353,12 +358,13 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
     slot = ipc_broadcast_begin_slot_(h, tail, stride, 1);
-    ipc_ring_put_words_(slot, message, bytes);
+    ipc_ring_put_words_(&h->s.trials, slot, message, bytes);
     ipc_spsc_send_(&h->s, slot, tail, stride);
     ck_pr_store_64(head, tail + 1);
     return 0;
 }
 
+/* Messages of a lossless broadcast that are not short share a fence, as in ipc_spsc_push_n. */
 IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
                                                const void *messages, size_t n, size_t bytes)
 {
@@ -366,8 +372,14 @@ IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_broadcast_push_(h, m + i * bytes, bytes)) == 0; i++)
-        ;
+    for (i = 0; i < n && rc == 0; i += rc == 0, m += bytes)
+        if (!IPC_RING_IS_PUT_OFF_(bytes) || h->how != IPC_BROADCAST_LOSSLESS ||
+            ipc_ring_trials_rest_(&h->s.trials, bytes))
+            rc = ipc_broadcast_push_(h, m, bytes);
+        else if ((rc = ipc_spsc_may_put_off_(&h->s) ? 0 : ipc_broadcast_room_(h)) == 0)
+            ipc_spsc_put_off_(&h->s, m, bytes);
+    if (IPC_RING_IS_PUT_OFF_(bytes) && h->s.put_off > 0)
+        ipc_spsc_publish_put_off_(&h->s);
     return i > 0 ? (int64_t)i : rc;
 }
 

@@ -3,41 +3,27 @@
 #ifndef IPC_SRC_RING_COPY_H
 #define IPC_SRC_RING_COPY_H 1
 
-#include "core.h"
+#include "trials.h"
 
 #ifdef __x86_64__
 #include <emmintrin.h>
 #endif
 
-#define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
-#define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
+#define IPC_RING_SHORT_ 256u /* bytes; up to here the compiler's copy, or some words, are fastest */
 
-/* What a producer has found out about these ways. Private to it. */
-struct ipc_ring_copier_ {
-    uint64_t lap;                  /* bytes of its ring */
-    uint64_t done;                 /* bytes copied since the last trials */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way */
-    uint64_t took[IPC_RING_WAYS_]; /* cycles for a whole lap, for each way */
-    unsigned way;                  /* in use */
-};
-
-IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
-{
-    memset(c, 0, sizeof *c);
-    c->lap = lap;
-    c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
-}
-
-#define IPC_RING_SHORT_                                                                            \
-    256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
-          */
+/* May a message of n bytes be put off, so that it shares its fence with others? How many bytes may
+ * be at most: by then the fence is a small part of the time. */
+#ifdef __x86_64__
+#define IPC_RING_IS_PUT_OFF_(n) ((n) >= IPC_RING_SHORT_)
+#else
+#define IPC_RING_IS_PUT_OFF_(n) 0
+#endif
+#define IPC_RING_PUT_OFF_ 32768u
 
 /* A function that is called, not inlined, so that rare work does not slow down what calls it. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
-#define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
-
 IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char *from, int past)
 {
     const __m128i *f = (const __m128i *)(const void *)from;
@@ -58,12 +44,11 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
     }
 }
 
-/* Copies a line or more, through the caches or past them. The first line may overlap the second,
- * and the last the one before. The memcpy of a libc is mostly one instruction for long copies. On
- * some processors that takes two to three times as long for some alignments of the source (on Zen 3
- * for a quarter of them), and it starts slowly. */
-IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
-                                             int past)
+/* Copies a line or more through the caches. The first line may overlap the second, and the last the
+ * one before. The memcpy of a libc is mostly one instruction for long copies. On some processors
+ * that takes two to three times as long for some alignments of the source (on Zen 3 for a quarter of
+ * them), and it starts slowly. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
@@ -71,68 +56,97 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned c
             : "+r"(to), "+r"(from)); /* else gcc warns about smaller messages, never copied here */
     ipc_ring_copy_line_(to, from, 0);
     for (; i < n - IPC_RING_LINE; i += IPC_RING_LINE)
-        ipc_ring_copy_line_(to + i, from + i, past);
+        ipc_ring_copy_line_(to + i, from + i, 0);
     ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
 }
 
-IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
-                                   size_t n)
+/* Copies in by lines. Asks for as many of them ahead of time, with write intent, as the processor
+ * keeps on their way at once: a store waits for its line, and those behind it wait with it. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigned char *from,
+                                                size_t n)
 {
-    if (way == 0) {
-        ipc_ring_copy_lines_(to, from, n, 0);
-    } else if (way == 1) {
-        memcpy(to, from, n);
-    } else {
-        ipc_ring_copy_lines_(to, from, n, 1);
-        /* Without it these stores, which keep no order, could be seen after the word that says that
-         * the message is there. Partner: the load fence of the consumer that looks for that word.
-         */
-        _mm_sfence();
+    size_t part = 4 * IPC_RING_PREFETCH_, i;
+
+    for (; n > 0; to += part, from += part, n -= part) {
+        part = n < 2 * part ? n : part; /* none is shorter than a line */
+        for (i = 0; i < part; i += IPC_RING_LINE)
+            ck_pr_rfo(to + i);
+        ipc_ring_copy_lines_(to, from, part);
     }
 }
 
-/*
- * Copies a long message in. Cores that are near each other hand lines from cache to cache at two to
- * three times the rate of memory; which way is best there depends on the size of the ring, the
- * processor and the libc. If they are far apart (another socket, another part of the chip), a store
- * waits for a line that the other core has, and a copy past the caches is faster by as much. No
- * system tells which it is, and processes move; so the producer measures. In the last of every 256
- * laps of the ring it copies in each way for two laps, and times the second, when the lines are
- * where that way leaves them. A way is better if the copy takes less time and the lap clearly less:
- * the consumer has to fetch the message from where that way leaves it.
- */
-IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
-                                            const unsigned char *from, size_t n)
+/* Copies past the caches, but for the first and the last line that it fills, and what is beside
+ * them. A line that is written in both ways has to leave the cache in between, which takes long: so
+ * none is. And the word that publishes a message, in the line behind it, is slower to write if the
+ * line before it is not in the cache (bench/results). */
+IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned char *from, size_t n)
 {
-    uint64_t lap = c->done / c->lap, next = (c->done + n) / c->lap, then, now;
-    unsigned way =
-                 lap < IPC_RING_TRIAL_AFTER_ ? c->way : (unsigned)(lap - IPC_RING_TRIAL_AFTER_) / 2,
-             best = 0;
+    size_t i = IPC_RING_LINE + (0 - (uintptr_t)to) % IPC_RING_LINE;
+    size_t end = n - IPC_RING_LINE - ((uintptr_t)to + n) % IPC_RING_LINE;
 
-    then = __builtin_ia32_rdtsc();
+    ipc_ring_copy_line_(to, from, 0);
+    ipc_ring_copy_line_(to + i - IPC_RING_LINE, from + i - IPC_RING_LINE, 0);
+    for (; i < end; i += IPC_RING_LINE)
+        ipc_ring_copy_line_(to + i, from + i, 1);
+    ipc_ring_copy_line_(to + end, from + end, 0);
+    ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
+}
+
+/* Copies in. Past the caches ipc_ring_settle_copies_ is due before the message is published. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_way_(unsigned way, unsigned char *to,
+                                           const unsigned char *from, size_t n)
+{
+    if (way == IPC_RING_PAST_)
+        ipc_ring_copy_past_(to, from, n);
+    else if (way == IPC_RING_BY_STRING_ && n >= IPC_RING_LONG_)
+        __asm__ __volatile__("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    else
+        ipc_ring_copy_lines_in_(to, from, n);
+}
+
+/* Without it stores past the caches, which keep no order, could be seen after the word that says
+ * that the message is there. Partner: the load fence of the consumer that looks for that word. It
+ * waits for all of them, so one for many messages costs little more than one for one. */
+IPC_FORCE_INLINE void ipc_ring_settle_copies_(void)
+{
+    _mm_sfence();
+}
+
+/* Copies in, in the way that trials have found. 1: ipc_ring_settle_copies_ is due before the message
+ * is published. */
+IPC_RING_NOINLINE_ int ipc_ring_copy_unsettled_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                                const unsigned char *from, size_t n)
+{
+    uint64_t then;
+    unsigned way = ipc_ring_trials_way_(t, &then);
+
     ipc_ring_copy_way_(way, to, from, n);
-    now = __builtin_ia32_rdtsc();
-    c->done += n;
-    if (lap < IPC_RING_TRIAL_AFTER_)
-        return;
-    then = ((now - then) << 10) / n;
-    if (lap % 2 == 1 && then < c->cost[way])
-        c->cost[way] = then; /* the least, which no interruption makes longer */
-    if (next == lap)
-        return;
-    if (lap % 2 == 0) { /* the next one is timed */
-        c->cost[way] = UINT64_MAX;
-        c->took[way] = now;
-        return;
-    }
-    c->took[way] = now - c->took[way];
-    if (way < IPC_RING_WAYS_ - 1)
-        return;
-    for (way = 1; way < IPC_RING_WAYS_; way++)
-        if (c->cost[way] < c->cost[best] && c->took[way] < c->took[best] - c->took[best] / 8)
-            best = way;
-    c->way = best;
-    c->done = 0;
+    ipc_ring_trials_note_(t, n, then);
+    return way == IPC_RING_PAST_;
+}
+
+/* Copies a long message in. If its place is raced for, a reader may still be there: it is to see
+ * that the place was marked before it sees what is copied, so a store past the caches may not
+ * overtake the mark either. Partner: the load fence of that reader. */
+IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                            const unsigned char *from, size_t n, int raced)
+{
+    if (raced && t->way == IPC_RING_PAST_)
+        ipc_ring_settle_copies_();
+    if (ipc_ring_copy_unsettled_(t, to, from, n))
+        ipc_ring_settle_copies_();
+}
+#else
+IPC_FORCE_INLINE void ipc_ring_settle_copies_(void)
+{
+}
+
+IPC_INLINE int ipc_ring_copy_unsettled_(struct ipc_ring_trials_ *t, unsigned char *to,
+                                        const unsigned char *from, size_t n)
+{
+    (void)t;
+    memcpy(to, from, n);
+    return 0;
 }
 #endif
 
@@ -142,32 +156,32 @@ IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int al
 {
 #ifdef __x86_64__
     if (n >= 4096 || (n > IPC_RING_SHORT_ && !alone))
-        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n);
     else
 #endif
         memcpy(to, from, n);
     (void)alone;
 }
 
-/* Copies in what is not short. If c is NULL it does not choose a way. */
-IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to, const void *from,
+/* Copies in what is not short. If t is NULL, by lines. */
+IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_trials_ *t, void *to, const void *from,
                                           size_t n)
 {
 #ifdef __x86_64__
-    if (n >= IPC_RING_LONG_ && c != NULL)
-        ipc_ring_copy_long_(c, (unsigned char *)to, (const unsigned char *)from, n);
+    if (n >= IPC_RING_LONG_ && t != NULL)
+        ipc_ring_copy_long_(t, (unsigned char *)to, (const unsigned char *)from, n, 0);
     else if (n > IPC_RING_SHORT_)
-        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+        ipc_ring_copy_lines_in_((unsigned char *)to, (const unsigned char *)from, n);
     else
 #endif
         memcpy(to, from, n);
-    (void)c;
+    (void)t;
 }
 
 /* Copies a message into its slot, by machine words. A caller has mostly just written its fields; a
  * wider load would have to wait until those stores, and all before them, have left the store
  * buffer, and with them the lines that are on their way from the other core. */
-IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *to,
+IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_trials_ *t, unsigned char *to,
                                     const unsigned char *from, size_t n)
 {
 #define IPC_RING_WORD_(type, at)                                                                   \
@@ -179,7 +193,7 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
     } while (0)
 
     if (n > IPC_RING_SHORT_) {
-        ipc_ring_put_bytes_(c, to, from, n);
+        ipc_ring_put_bytes_(t, to, from, n);
         return;
     }
     for (; n >= 32; n -= 32, to += 32, from += 32) {
@@ -204,12 +218,24 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
 }
 
 /* Copies by words that are loaded and stored whole: a consumer that is late may read while a
- * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them. */
-IPC_FORCE_INLINE void ipc_ring_put_words_(unsigned char *slot, const void *message, size_t bytes)
+ * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them.
+ * What is not short is copied as elsewhere: it is dropped whole, whatever it was copied by. */
+IPC_FORCE_INLINE void ipc_ring_put_words_(struct ipc_ring_trials_ *t, unsigned char *slot,
+                                          const void *message, size_t bytes)
 {
     const unsigned char *from = (const unsigned char *)message;
     uint64_t *to = (uint64_t *)(void *)slot, word;
 
+#ifdef __x86_64__
+    if (bytes > IPC_RING_SHORT_) {
+        if (bytes >= IPC_RING_LONG_)
+            ipc_ring_copy_long_(t, slot, from, bytes, 1);
+        else
+            ipc_ring_copy_lines_in_(slot, from, bytes);
+        return;
+    }
+#endif
+    (void)t;
 #define IPC_RING_PUT_(n)                                                                           \
     do {                                                                                           \
         memcpy(&word, from, n);                                                                    \
@@ -240,6 +266,12 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
     unsigned char *to = (unsigned char *)message;
     uint64_t *from = (uint64_t *)(void *)slot, word;
 
+#ifdef __x86_64__
+    if (bytes > IPC_RING_SHORT_) {
+        ipc_ring_copy_lines_(to, slot, bytes);
+        return;
+    }
+#endif
 #define IPC_RING_GET_(n)                                                                           \
     do {                                                                                           \
         word = ck_pr_load_64(from++);                                                              \

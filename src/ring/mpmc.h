@@ -174,7 +174,7 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 IPC_INLINE int ipc_mpmc_push_claimed_(struct ipc_mpmc_producer *h, const void *message,
                                       size_t bytes)
 {
-    ipc_ring_put_words_(ipc_mpmc_message_(&h->m, h->m.held_position, bytes), message, bytes);
+    ipc_mpmc_put_(h, h->m.held_position, message, bytes);
     return ipc_mpmc_commit_(h, bytes);
 }
 
@@ -199,7 +199,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        ipc_ring_put_words_(ipc_mpmc_message_(m, p, bytes), message, bytes);
+        ipc_mpmc_put_(h, p, message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not earlier: a successor begins there */
                 ipc_mpmc_publish_hint_(m, &m->ring->tail);
@@ -229,7 +229,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         done = 1;
     }
     while (done < n) {
-        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_, i;
+        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_;
         uint64_t p;
         int run;
 
@@ -241,12 +241,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
             return done > 0 ? (int64_t)done : ipc_mpmc_found_nothing_(m, run);
         m->next = p + (unsigned)run;
         ipc_mpmc_publish_hint_(m, &m->ring->tail);
-        for (i = 0; i < (unsigned)run; i++) {
-            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
-                ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
-            ipc_ring_put_words_(ipc_mpmc_message_(m, p + i, bytes), from + (done + i) * bytes,
-                                bytes);
-        }
+        ipc_mpmc_put_run_(h, p, from + done * bytes, bytes, (unsigned)run);
         if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
                               ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
                               IPC_MPMC_RUN_) == 0)
@@ -670,6 +665,7 @@ IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
 
+    ipc_ring_trials_begin_(&p->trials, (p->m.mask + 1) * bytes);
     if (rc == 0)
         ipc_ring_begin_self_(&p->m.self, me, ipc_mpmc_producer_renew_);
     return rc;

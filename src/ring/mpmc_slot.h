@@ -246,6 +246,8 @@ struct ipc_mpmc {
 
 struct ipc_mpmc_producer {
     struct ipc_mpmc m;
+    struct ipc_ring_trials_ trials;
+    IPC_RING_APART_(after);
 };
 
 struct ipc_mpmc_consumer {
@@ -718,6 +720,35 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
         l.again = ck_pr_load_64(&m->ring->again);
     }
     return l;
+}
+
+/* Copies a message into the slot of a position, which is ours. */
+IPC_FORCE_INLINE void ipc_mpmc_put_(struct ipc_mpmc_producer *h, uint64_t position,
+                                    const void *message, size_t bytes)
+{
+    ipc_ring_put_words_(&h->trials, ipc_mpmc_message_(&h->m, position, bytes), message, bytes);
+}
+
+/* Copies a run of messages into the slots from p on, which are ours, with one fence for all. Those
+ * of a late consumer, if it is still reading, were taken by compare-and-swap since: its own fails. */
+IPC_FORCE_INLINE void ipc_mpmc_put_run_(struct ipc_mpmc_producer *h, uint64_t p,
+                                        const unsigned char *from, size_t bytes, unsigned run)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+    struct ipc_mpmc *m = &h->m;
+    int due = 0;
+
+    for (; run > 0; run--, p++, from += bytes) {
+        if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_ &&
+            (!IPC_RING_IS_PUT_OFF_(bytes) || h->trials.way != IPC_RING_PAST_))
+            ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
+        if (!IPC_RING_IS_PUT_OFF_(bytes))
+            ipc_mpmc_put_(h, p, from, bytes);
+        else
+            due |= ipc_ring_copy_unsettled_(&h->trials, ipc_mpmc_slot_(m, p, stride), from, bytes);
+    }
+    if (due)
+        ipc_ring_settle_copies_();
 }
 
 #endif

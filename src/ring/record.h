@@ -59,6 +59,7 @@ IPC_INLINE int ipc_record_find_tail_(struct ipc_record_producer *p)
     ck_pr_fence_acquire();
     p->limit = p->tail + p->mask + 1;
     p->claimed = 0;
+    p->put_off_word = 0;
     if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) != 0) {
         ipc_ring_leave_end_(p->holder, p->id);
         return -EBADMSG;
@@ -127,7 +128,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->ring = &r->s;
     p->id = ipc_ring_id_of_(me);
     ipc_ring_begin_self_(&p->self, me, ipc_record_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity);
+    ipc_ring_trials_begin_(&p->trials, capacity);
     if (ipc_record_find_tail_(p) == 0)
         return 0;
     return ipc_record_producer_disable_(
@@ -239,10 +240,24 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
+/* Publishes what is put off. */
+IPC_RING_NOINLINE_ void ipc_record_publish_put_off_(struct ipc_record_producer *p)
+{
+    ipc_ring_settle_copies_();
+    /* Without it the word could be seen before the records. Partner: the load fence in
+     * ipc_record_find_. */
+    ck_pr_fence_store(); /* no twin: the models have no long records */
+    ck_pr_store_64(ipc_record_word_(p->data, p->mask, p->put_off_at), p->put_off_word);
+    p->put_off_word = 0;
+    p->limit = p->limit_then;
+}
+
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+        if (p->put_off_word != 0)
+            ipc_record_publish_put_off_(p);
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ck_pr_store_64(&p->lane->tail, p->tail);
         if (p->holder == &p->ring->end[0])
@@ -310,6 +325,11 @@ IPC_RING_NOINLINE_ int ipc_record_room_again_(struct ipc_record_producer *p, uin
         if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
             return p->error;
     }
+    if (p->put_off_word != 0) {
+        ipc_record_publish_put_off_(p);
+        if (p->limit - p->tail >= need)
+            return 0;
+    }
     return ipc_record_find_room_(p, need);
 }
 
@@ -336,9 +356,10 @@ IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, 
             ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
 
-/* Makes the record of n bytes at `at` visible. */
-IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
-                                       uint64_t n)
+/* Ends the record of n bytes at `at`, and moves the tail behind it. Returns the word that makes it
+ * visible. */
+IPC_FORCE_INLINE uint64_t ipc_record_write_(struct ipc_record_producer *p, uint64_t tail,
+                                            uint64_t at, uint64_t n)
 {
     uint64_t next = at + ipc_record_bytes_(n), word = n << IPC_RECORD_LENGTH_ | IPC_RECORD_IS_;
 
@@ -347,12 +368,21 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
         ck_pr_store_64(ipc_record_word_(p->data, p->mask, at), word);
         word = IPC_RECORD_SKIP_;
     }
+    p->tail = next;
+    p->claimed = 0;
+    return word;
+}
+
+/* Makes the record of n bytes at `at` visible. */
+IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
+                                       uint64_t n)
+{
+    uint64_t word = ipc_record_write_(p, tail, at, n);
+
     /* Without it the word could be seen before the record, or the record before the 0 behind it.
      * Partner: the load fence in ipc_record_find_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, tail), word);
-    p->tail = next;
-    p->claimed = 0;
 }
 
 /*
@@ -374,21 +404,79 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
         return rc;
     tail = p->tail;
     ipc_record_prefetch_(p, at, n);
-    ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
+    ipc_ring_put_(&p->trials, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
 }
 
-/* Copies up to n records in. Each is visible to the consumer as soon as it is whole. Returns how
- * many went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
+/* Puts off the record of n bytes at `at`, which is copied in. */
+IPC_INLINE void ipc_record_put_off_(struct ipc_record_producer *p, uint64_t at, uint64_t n)
+{
+    uint64_t tail = p->tail, limit = p->limit;
+
+    if (p->put_off_word == 0) {
+        p->put_off_at = tail;
+        p->put_off_word = ipc_record_write_(p, tail, at, n);
+        p->limit_then = limit;
+    } else {
+        ipc_record_send_(p, tail, at, n);
+    }
+    p->limit = p->tail;
+}
+
+/*
+ * Push and flush with the hint that more is coming: as ipc_spsc_push_more and ipc_spsc_flush, with
+ * the errors of ipc_record_push. Records of less than 256 bytes are published at once, and those
+ * before them.
+ */
+IPC_INLINE int ipc_record_push_more(struct ipc_record_producer *p, const void *data, size_t n)
+{
+    uint64_t at, need;
+    int rc;
+
+    if (!IPC_RING_IS_PUT_OFF_(n) || ipc_ring_trials_rest_(&p->trials, n))
+        return ipc_record_push(p, data, n);
+    rc = ipc_record_place_(p, n, &at, &need);
+    if (rc == 0 && (p->put_off_word == 0 || p->limit_then - p->tail < need ||
+                    p->tail + need - p->put_off_at > IPC_RING_PUT_OFF_ ||
+                    p->tail - p->put_off_at > p->mask / 4 || ipc_ring_is_forked_(&p->self)))
+        rc = ipc_record_room_(p, n, &at);
+    if (rc != 0)
+        return rc;
+    if (p->trials.way != IPC_RING_PAST_) /* else the lines are fetched in vain */
+        ipc_record_prefetch_(p, at, n);
+    if (ipc_ring_copy_unsettled_(&p->trials, p->data + (size_t)(at & p->mask) + 8,
+                                 (const unsigned char *)data, n)) {
+        ipc_record_put_off_(p, at, n);
+        return 0;
+    }
+    if (p->put_off_word != 0)
+        ipc_record_publish_put_off_(p);
+    ipc_record_send_(p, p->tail, at, n);
+    return 0;
+}
+
+IPC_INLINE int ipc_record_flush(struct ipc_record_producer *p)
+{
+    if (p->put_off_word != 0 && p->error == 0 &&
+        (!ipc_ring_is_forked_(&p->self) || ipc_ring_settle_(&p->self, p) >= 0) &&
+        p->put_off_word != 0)
+        ipc_record_publish_put_off_(p);
+    return p->error;
+}
+
+/* Copies up to n records in. Records of less than 256 bytes are visible to the consumer one by one,
+ * longer ones at the latest when the call returns. Returns how many went in, 0 for n = 0, or the
+ * errors of ipc_record_push when none did. */
 IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
                                      const struct ipc_record *records, size_t n)
 {
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_record_push(p, records[i].at, records[i].n)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_record_push_more(p, records[i].at, records[i].n)) == 0; i++)
         ;
+    (void)ipc_record_flush(p);
     return i > 0 ? (int64_t)i : rc;
 }
 

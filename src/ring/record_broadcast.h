@@ -277,6 +277,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = parts.how;
     ipc_ring_begin_self_(&p->self, me, ipc_record_broadcast_producer_renew_);
+    ipc_ring_trials_begin_(&p->trials, p->mask + 1);
     if (ipc_record_broadcast_find_tail_(h) != 0)
         return ipc_record_broadcast_producer_disable_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
@@ -478,7 +479,7 @@ IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h
         return rc;
     tail = p->tail;
     ipc_record_prefetch_(p, at, n);
-    ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
+    ipc_ring_put_words_(&p->trials, p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
     ipc_record_broadcast_count_sent_(h);
     return 0;

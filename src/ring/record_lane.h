@@ -126,7 +126,12 @@ struct ipc_record_producer {
     uint64_t id;
     int error; /* sticks */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
+    /* Records that are copied in and not published: the first one's position, or tail if there is
+     * none, and the word that publishes it. Those behind it have their words, which nobody reaches.
+     * If there are any, limit == tail, so that any other call comes to ipc_record_room_again_ first. */
+    uint64_t put_off_at, put_off_word;
+    uint64_t limit_then; /* what limit was */
     IPC_RING_APART_(after);
 };
 

@@ -112,7 +112,11 @@ struct ipc_spsc_producer {
     uint64_t id;
     int error; /* sticks; then tail == limit */
     struct ipc_ring_self_ self;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
+    /* How many messages before tail are copied in and not published. If there are any, limit ==
+     * tail, so that any other call that needs a slot comes to ipc_spsc_find_room_ first. */
+    uint64_t put_off;
+    uint64_t limit_then; /* what limit was */
     IPC_RING_APART_(after);
 };
 
@@ -184,6 +188,7 @@ IPC_INLINE void ipc_spsc_find_tail_(struct ipc_spsc_producer *p)
     p->limit = head + p->mask + 1;
     p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head,
                                           ipc_ring_stride_((size_t)p->bytes));
+    p->put_off = 0;
 }
 
 /* struct ipc_ring_self_'s renew. */
@@ -232,7 +237,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     p->id = id;
     p->error = 0;
     ipc_ring_begin_self_(&p->self, me, ipc_spsc_producer_renew_);
-    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    ipc_ring_trials_begin_(&p->trials, capacity * bytes);
     ipc_spsc_find_tail_(p);
     return 0;
 }
@@ -351,11 +356,38 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
+/* Publishes the message in that slot, which is the one of tail. */
+IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
+                                     uint64_t tail, size_t stride)
+{
+    /* Without it the sequence could be seen before the payload. Partner: the load fence in
+     * ipc_spsc_look_ahead_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
+    p->tail = tail + 1;
+}
+
+/* Publishes what is put off, in order: a consumer that sees a message takes all before it for
+ * published. */
+IPC_RING_NOINLINE_ void ipc_spsc_publish_put_off_(struct ipc_spsc_producer *p)
+{
+    size_t stride = ipc_ring_stride_((size_t)p->bytes);
+    uint64_t tail = p->tail - p->put_off;
+
+    ipc_ring_settle_copies_();
+    for (; p->put_off > 0; p->put_off--, tail++)
+        ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, tail, stride), tail, stride);
+    p->limit = p->limit_then;
+}
+
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self))
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+        if (p->put_off > 0)
+            ipc_spsc_publish_put_off_(p);
         ipc_ring_detach_end_(&p->ring->end[0], p->id);
+    }
     (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
@@ -384,6 +416,11 @@ IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 
         if (rc < 0 || p->tail != p->limit)
             return rc < 0 ? rc : 0;
+    }
+    if (p->put_off > 0) {
+        ipc_spsc_publish_put_off_(p);
+        if (p->tail != p->limit)
+            return 0;
     }
     head = ck_pr_load_64(&p->ring->head);
     /* Without it a slot could be written before the consumer is seen to be done with it. Partner:
@@ -428,16 +465,6 @@ IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes
     return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_slot_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
 }
 
-IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
-                                     uint64_t tail, size_t stride)
-{
-    /* Without it the sequence could be seen before the payload. Partner: the load fence in
-     * ipc_spsc_look_ahead_. */
-    ck_pr_fence_store();
-    ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
-    p->tail = tail + 1;
-}
-
 IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
@@ -461,9 +488,60 @@ IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *mes
         return rc;
     tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     slot = ipc_spsc_next_slot_(p, tail, stride);
-    ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
+    ipc_ring_put_(&p->trials, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
     return 0;
+}
+
+/* Are there messages put off, and may there be one more? Then there is a slot for it. */
+IPC_FORCE_INLINE int ipc_spsc_may_put_off_(const struct ipc_spsc_producer *p)
+{
+    return p->put_off > 0 && p->tail != p->limit_then && p->put_off <= p->mask / 4 &&
+           (p->put_off + 1) * p->bytes <= IPC_RING_PUT_OFF_ && !ipc_ring_is_forked_(&p->self);
+}
+
+/* Copies a message into the next slot, for which there is room. If the fence for that is dear, puts
+ * it off, and the message with it. */
+IPC_RING_NOINLINE_ void ipc_spsc_put_off_(struct ipc_spsc_producer *p, const void *message,
+                                          size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes);
+    uint64_t tail = p->tail;
+    unsigned char *slot = p->trials.way == IPC_RING_PAST_ /* else the line is fetched in vain */
+                              ? ipc_ring_slot_(p->slots, p->mask, tail, stride)
+                              : ipc_spsc_next_slot_(p, tail, stride);
+
+    if (ipc_ring_copy_unsettled_(&p->trials, slot, (const unsigned char *)message, bytes)) {
+        if (p->put_off++ == 0)
+            p->limit_then = p->limit;
+        p->limit = p->tail = tail + 1;
+        return;
+    }
+    if (p->put_off > 0)
+        ipc_spsc_publish_put_off_(p);
+    ipc_spsc_send_(p, slot, tail, stride);
+}
+
+/* Short messages have no way that needs a dear fence. */
+IPC_FORCE_INLINE int ipc_spsc_push_more_(struct ipc_spsc_producer *p, const void *message,
+                                         size_t bytes)
+{
+    int rc;
+
+    if (!IPC_RING_IS_PUT_OFF_(bytes) || ipc_ring_trials_rest_(&p->trials, bytes))
+        return ipc_spsc_push_(p, message, bytes);
+    rc = ipc_spsc_may_put_off_(p) ? 0 : ipc_spsc_room_(p);
+    if (rc == 0)
+        ipc_spsc_put_off_(p, message, bytes);
+    return rc;
+}
+
+IPC_FORCE_INLINE int ipc_spsc_flush_(struct ipc_spsc_producer *p)
+{
+    if (p->put_off > 0 && p->error == 0 &&
+        (!ipc_ring_is_forked_(&p->self) || ipc_ring_settle_(&p->self, p) >= 0) && p->put_off > 0)
+        ipc_spsc_publish_put_off_(p);
+    return p->error;
 }
 
 IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const void *messages,
@@ -473,8 +551,10 @@ IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const voi
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_spsc_push_(p, m + i * bytes, bytes)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
         ;
+    if (IPC_RING_IS_PUT_OFF_(bytes))
+        (void)ipc_spsc_flush_(p);
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -493,13 +573,37 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
     return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, from an array. Each is visible to the consumer as soon as it is
- * whole. Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n
- * = 0, or the errors of ipc_spsc_push when none did. */
+/* Copies up to n messages in, from an array. Messages of less than 256 bytes are visible to the
+ * consumer one by one, longer ones at the latest when the call returns. Of a producer that is killed
+ * in here the first ones are there, and no part of another. Wait-free for a given n. Returns how
+ * many went in (less than n: the ring is full), 0 for n = 0, or the errors of ipc_spsc_push when
+ * none did. */
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
     return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
+}
+
+/*
+ * Push, with the hint that more is coming: as ipc_spsc_push, with the same errors, but the message
+ * may stay invisible to the consumer until the next flush, push, push_n, claim or detach of this
+ * handle. Between some cores long messages are best copied past the caches, and that takes a fence of
+ * some hundred nanoseconds before a message is published; after this call one fence is enough for
+ * several. At most 32 KiB, or a quarter of the ring, wait like that. A producer that is killed loses
+ * what it had not published, as it loses what it had not committed; one that is stopped holds it
+ * back; and if a child goes on with this end after fork, it is lost. Wait-free.
+ *
+ * flush publishes what is put off: call it before you wait for anything, or stop sending. 0, or the
+ * error of the handle. Wait-free.
+ */
+IPC_INLINE int ipc_spsc_push_more(struct ipc_spsc_producer *p, const void *message, size_t bytes)
+{
+    return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_more_(p, message, bytes) : -EMSGSIZE;
+}
+
+IPC_INLINE int ipc_spsc_flush(struct ipc_spsc_producer *p)
+{
+    return ipc_spsc_flush_(p);
 }
 
 /*

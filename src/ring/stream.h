@@ -121,7 +121,7 @@ struct ipc_stream {
 
 struct ipc_stream_producer {
     struct ipc_stream s;
-    struct ipc_ring_copier_ copier;
+    struct ipc_ring_trials_ trials;
     IPC_RING_APART_(after);
 };
 
@@ -372,9 +372,9 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
         return count;
     r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
     ipc_stream_prefetch_(&p->s, (uint64_t)count, bytes);
-    ipc_ring_put_bytes_(&p->copier, r.at[0], f, r.n[0] * bytes);
+    ipc_ring_put_bytes_(&p->trials, r.at[0], f, r.n[0] * bytes);
     if (r.n[1] > 0)
-        ipc_ring_put_bytes_(&p->copier, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
+        ipc_ring_put_bytes_(&p->trials, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
     ipc_stream_publish_(&p->s, (uint64_t)count);
     return count;
 }
@@ -448,7 +448,7 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
 {
     int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
 
-    ipc_ring_copier_begin_(&p->copier, (p->s.mask + 1) * bytes);
+    ipc_ring_trials_begin_(&p->trials, (p->s.mask + 1) * bytes);
     return rc;
 }
 

@@ -160,9 +160,17 @@ IPC_TEMPLATE_END
 IPC_TEMPLATE(IPC_RECORDS, NAME)
 enum { NAME_version_ = 0 };
 IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE)
-IPC_RING_END_(NAME, record, producer, raw, 0, (void)0, me)
+IPC_RING_END_(NAME, record, producer, raw, 0, (void)ipc_record_flush(&h->raw), me)
 IPC_RING_END_(NAME, record, consumer, raw, 0, ipc_record_tell_(&h->raw), me)
 IPC_RECORD_CALLS_(NAME, record)
+IPC_INLINE int NAME_push_more(struct NAME_producer *p, const void *data, size_t n)
+{
+    return ipc_record_push_more(&p->raw, data, n);
+}
+IPC_INLINE int NAME_flush(struct NAME_producer *p)
+{
+    return ipc_record_flush(&p->raw);
+}
 IPC_RING_SAYS_(NAME, record, const, uint64_t, peer)
 IPC_INLINE void NAME_replay(struct NAME_consumer *c, uint64_t n)
 {

@@ -139,9 +139,17 @@ IPC_TEMPLATE_END
 IPC_TEMPLATE(IPC_SPSC_OF_, NAME, TYPE, VERSION)
 enum { NAME_version_ = (VERSION) };
 IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))
-IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)0, sizeof(TYPE), me)
+IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)ipc_spsc_flush(&h->raw), sizeof(TYPE), me)
 IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)
 IPC_RING_SLOTS_(NAME, TYPE, spsc, (void)0, sizeof(TYPE))
+IPC_RING_CALL_ int NAME_push_more(struct NAME_producer *p, const TYPE *message)
+{
+    return ipc_spsc_push_more_(&p->raw, message, sizeof(TYPE));
+}
+IPC_INLINE int NAME_flush(struct NAME_producer *p)
+{
+    return ipc_spsc_flush(&p->raw);
+}
 IPC_RING_SAYS_(NAME, spsc, const, uint64_t, was_size)
 IPC_RING_SAYS_(NAME, spsc, const, uint64_t, peer)
 IPC_INLINE void NAME_replay(struct NAME_consumer *c, uint64_t n)
