@@ -126,8 +126,9 @@
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
  *       nothing sleeps on.
  *     - In ipc_wait_any, or behind ipc_notify_arm, look by NAME_recv(&in, &message, IPC_NOW):
- *       unlike pop it also frees what the dead have left, some milliseconds after a death. At once:
- *       NAME_consumer_recover(&in, 0), as to empty a ring that nobody else reads any more.
+ *       unlike pop it also frees what the dead have left: at its first look, and after each death
+ *       that it hears of. To empty a ring that no process reads any more, without waiting:
+ *       NAME_consumer_recover(&in, 0) first.
  *     - A commit that says -EAGAIN: ipc_wait(NAME_producer_bell(&out), deadline,
  *       (rc = NAME_commit(&out)) != -EAGAIN).
  *   Broadcasts
