@@ -3,7 +3,8 @@
 #   make deps bench   install what is missing, measure this machine for a minute
 #   make bench-full   measure everything: three quarters of an hour
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
-#   make deps-examples  install what examples/audio and examples/market need: JACK, libsndfile, libpcap, tshark (Debian)
+#   make deps-examples  install what examples/audio and examples/market need, JACK, libsndfile, libpcap, tshark,
+#                     and wrk, to load examples/web (Debian)
 #   make deps-report  install what the report needs: matplotlib
 #   make report       build/report.html: what make bench measured as one page to read and to send
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
@@ -176,7 +177,7 @@ CPUS = aarch64 aarch64-64k riscv64 s390x ppc64el armhf i386 musl
 check-cpus: | build
 	@CPUS='$(CPUS)' $(TESTS) cpus
 
-soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(BRIDGE:%=build/%) | build
+soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(BRIDGE:%=build/%) build/web | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify_thorough.c -o build/test_notify_thorough -lcmocka -lpthread
 	IPC_NOTIFY_WAITS=10000000 build/test_notify_thorough
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
@@ -198,6 +199,7 @@ soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(BRIDGE:%=build/%) | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 	sh tests/audio build 60
+	sh tests/web 60
 	IPC_MARKET_MESSAGES=1000000 sh tests/market build/market capture
 	for i in 1 2 3 4 5 6 7 8 9 10; do sh tests/market build/market ring_kills socket_kills lossy gaps group || exit; done
 	$(if $(BRIDGE),$(CC) -O1 -g $(WARN) -I. tests/test_bridge.c -o build/test_bridge -lcmocka -lpthread -lrt)

@@ -7106,7 +7106,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_short_(struct ipc_mpmc *m, const void *messag
     ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FREE_);
     from[0] = ck_pr_load_64(word - 1);
     from[1] = ipc_mpmc_free_word_(m, p);
-    memcpy(to, message, bytes);
+    memcpy(to, message, bytes < sizeof *to ? bytes : sizeof *to); /* as gcc looks ahead of the check */
     to[1] = from[1] + IPC_MPMC_FULL_;
     if (CK_CC_UNLIKELY(ck_pr_load_64(word) != from[1] || !ck_pr_cas_64_2(word - 1, from, to)))
         return 0;

@@ -22,3 +22,8 @@ int bench_is_round_trip(const struct bench_case *c)
 {
     return strcmp(c->test, "pingpong") == 0 || strcmp(c->test, "wake") == 0;
 }
+
+int bench_is_recovery(const struct bench_case *c)
+{
+    return strcmp(c->test, "recover") == 0;
+}

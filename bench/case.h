@@ -7,7 +7,8 @@
 #include "histogram.h"
 #include <stdint.h>
 
-enum { BENCH_PROCESSES = 16 }; /* of a run, at most */
+enum { BENCH_PROCESSES = 16 };    /* of a run, at most */
+enum { BENCH_NEVER = 500000000 }; /* nanoseconds: what has not recovered by then never does */
 
 /* How a side waits for a message or for room. */
 enum bench_wait {
@@ -55,7 +56,7 @@ struct bench_run {
     int64_t waited;  /* at a fixed rate: nanoseconds that the sender spent waiting for a due time */
     int64_t cpu;     /* processor time when the clock started */
     uint64_t *taken; /* test "many": messages that this process has taken. A broadcast's reader:
-                      * timed messages that it got */
+                      * timed messages that it got. Test "recover": messages that were lost */
 };
 
 struct bench_case {
@@ -80,7 +81,7 @@ struct bench_case {
     int fifo_peer; /* a peer that keeps the order of all messages: ours is compared with the best */
     void (*clear)(struct bench_run *); /* in the parent, after the processes have ended; or NULL */
     enum bench_wait wait;
-    int usual;                         /* `make bench` measures it, not only `make bench-full` */
+    int usual;            /* `make bench` measures it, not only `make bench-full` */
     unsigned rate, burst; /* messages a second, and how many are due at once; rate 0: not fixed */
 };
 
@@ -106,6 +107,9 @@ BENCH_EXTERN int bench_is_rate(const struct bench_case *c);
 /* Is the figure that of windows? Those of a stream take about a hundred microseconds, those of
  * round trips two, as a clock may have steps of ten nanoseconds. */
 BENCH_EXTERN int bench_has_windows(const struct bench_case *c);
+
+/* Does the case measure how long it takes to recover from a kill? */
+BENCH_EXTERN int bench_is_recovery(const struct bench_case *c);
 
 /* Does the case measure round trips? Some of them are then timed each by itself. */
 BENCH_EXTERN int bench_is_round_trip(const struct bench_case *c);

@@ -56,6 +56,10 @@ static json_t *one_result(const struct result *x)
         json_object_set_new(one, "cpu_ns", json_real(x->cpu_ns));
     if (results_leaves_out(c))
         json_object_set_new(one, "left_out", json_real(x->left));
+    if (bench_is_recovery(c)) {
+        json_object_set_new(one, "never", json_boolean(x->median >= BENCH_NEVER));
+        json_object_set_new(one, "lost", json_real(x->misses));
+    }
     if (c->rate > 0)
         json_object_set_new(one, "rate", json_integer(c->rate));
     if (x->latencies != NULL && x->latencies->total > 0)

@@ -19,6 +19,8 @@ static const struct test tests[] = {
      "ns", 1, 0, NULL},
     {"wake", "wake: a round trip, both sides asleep until woken", "ns", "ns", 1, 0, "raw_futex"},
     {"post_idle", "post_idle: a store and a post while nobody sleeps", "ns", "ns", 1, 2, NULL},
+    {"recover", "recover: from the kill of a receiver to the next message that its successor has",
+     "ns", "us", 1e3, 0, NULL},
     {"idle", "idle: processor time while asleep", "%", "% of a core", 1, 4, NULL},
 };
 
@@ -59,7 +61,7 @@ static double figure_of(const struct result *x, const struct outcome *o)
         return (double)o->taken * 1e9 / ns;
     if (strcmp(x->of->test, "idle") == 0)
         return 100 * ns / count;
-    if (x->of->rate > 0)
+    if (x->of->rate > 0 || bench_is_recovery(x->of))
         return o->typical;
     return bench_is_rate(x->of) ? count * 1e9 / o->typical : o->typical / count;
 }
@@ -74,7 +76,9 @@ void results_record(struct result *x, int round, const struct outcome *o)
         x->got[x->runs] = got * value;
         x->missed[x->runs] = 1 - got;
     }
-    if (x->of->rate > 0 || bench_is_round_trip(x->of)) {
+    if (bench_is_recovery(x->of))
+        x->missed[x->runs] = (double)o->taken / (double)o->latencies->total;
+    if (x->of->rate > 0 || bench_is_round_trip(x->of) || bench_is_recovery(x->of)) {
         if (x->latencies == NULL && (x->latencies = calloc(1, sizeof *x->latencies)) == NULL)
             err(1, "calloc");
         histogram_add(x->latencies, o->latencies);
@@ -87,7 +91,8 @@ void results_record(struct result *x, int round, const struct outcome *o)
 
 int results_by_shape(const struct bench_case *c)
 {
-    return strcmp(c->test, "wake") == 0 || strcmp(c->test, "many") == 0 || c->rate > 0;
+    return strcmp(c->test, "wake") == 0 || strcmp(c->test, "many") == 0 || c->rate > 0 ||
+           bench_is_recovery(c);
 }
 
 int results_leaves_out(const struct bench_case *c)

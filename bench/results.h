@@ -7,7 +7,7 @@
 #include "run.h"
 #include "statistics.h"
 
-enum { RESULTS = 2048, RUNS = STATISTICS_VALUES };
+enum { RESULTS = 3072, RUNS = STATISTICS_VALUES };
 
 struct result {
     const struct bench_case *of;
@@ -16,7 +16,8 @@ struct result {
     double value[RUNS];    /* msg/s, ns or percent; at a fixed rate the run's median latency */
     double cpu[RUNS];      /* nanoseconds of processor time for each message */
     double got[RUNS];      /* a broadcast: msg/s that one reader got, the mean of all readers */
-    double missed[RUNS];   /* a broadcast: the part of the messages that a reader did not get */
+    double missed[RUNS];   /* a broadcast: the part of the messages that a reader did not get; test
+                            * "recover": messages that were lost at each kill */
     double left_out[RUNS]; /* as in struct outcome */
     int round[RUNS];     /* in which a run was; rising */
     int runs;

@@ -20,7 +20,7 @@ void run_pin(int to);
 struct outcome {
     uint64_t ns;    /* never 0 */
     uint64_t taken; /* test "many": messages taken in `ns`; a broadcast: messages that all readers
-                     * got; else 0 */
+                     * got; test "recover": messages lost; else 0 */
     double cpu;     /* nanoseconds of processor time of all processes for each message */
     const struct histogram *latencies; /* valid until the next run */
     double typical;  /* nanoseconds that the messages take without an interruption; at a fixed rate

@@ -22,6 +22,32 @@ static void print_machine(const json_t *machine)
                    distance_ns((enum distance)i));
 }
 
+static void print_recovery_head(const struct result *x)
+{
+    printf("\n%s; cores %s\n%-20s %9s %11s %11s %11s %11s\n%30s %11s %11s %11s\n",
+           results_test(x->of)->title, distance_names[x->state], "system", "killed", "p50", "p99",
+           "max", "lost", "", "us", "us", "us");
+}
+
+/* What takes as long as BENCH_NEVER has not come at all. */
+static void print_recovery(const struct result *x)
+{
+    double at[] = {(double)histogram_at(x->latencies, 50), (double)histogram_at(x->latencies, 99),
+                   (double)x->latencies->max};
+    size_t i;
+
+    printf("%-20s %9s", x->of->system, x->of->shape);
+    for (i = 0; i < sizeof at / sizeof at[0]; i++)
+        if (at[i] >= BENCH_NEVER)
+            printf(" %11s", "never");
+        else
+            printf(" %11.0f", at[i] / 1e3);
+    if (at[0] >= BENCH_NEVER)
+        printf(" %11s\n", "-");
+    else
+        printf(" %11.2f\n", x->misses);
+}
+
 /* The title and the head of a table, whose first row is x: the names of the columns, and below them
  * their units. */
 static void print_head(const struct result *x)
@@ -136,6 +162,11 @@ static void print_legend(void)
         "  messages that were late because a process had lost its core. A rate is the median of\n"
         "  windows of about 100 us that were not interrupted, a round trip that of windows of 2 "
         "us.\n"
+        "recover: the receiver is killed in the middle of its call, while it polls, or while it "
+        "sleeps; or\n"
+        "  it is stopped in the middle of its call, and lives. lost: messages that nobody has had "
+        "in the\n"
+        "  end, for each kill. never: not within half a second.\n"
         "A latency counts from the time at which the message was due. Percentiles are of all runs\n"
         "together. The reading of the clock is taken off.\n");
 }
@@ -150,11 +181,13 @@ void tables_print(const json_t *machine)
         x = &results[i];
         if (last == NULL || results_test(last->of) != results_test(x->of) ||
             last->state != x->state)
-            print_head(x);
+            bench_is_recovery(x->of) ? print_recovery_head(x) : print_head(x);
         else if (last->of->bytes != x->of->bytes ||
                  (results_by_shape(x->of) && strcmp(last->of->shape, x->of->shape) != 0))
             printf("\n");
-        if (x->of->rate > 0)
+        if (bench_is_recovery(x->of))
+            print_recovery(x);
+        else if (x->of->rate > 0)
             print_latency(x);
         else
             print_row(x);

@@ -960,17 +960,18 @@ struct both_ends {
                                                                                                    \
         return rc < 0 ? (int)rc : 0;                                                               \
     }
-BOTH_ENDS(msgs, (&shm, "ring", 4), (&msgs_out, &m, IPC_NOW), (&msgs_in, &m, IPC_NOW))
-BOTH_ENDS(bids, (&shm, "ring", 4, 0), (&bids_out, &m, IPC_NOW), (&bids_in, &m, IPC_NOW))
-BOTH_ENDS(asks, (&shm, "ring", 4, 0), (&asks_out, &m, IPC_NOW), (&asks_in, &m, IPC_NOW))
-BOTH_ENDS(news, (&shm, "ring", 4, IPC_BROADCAST_LOSSY), (&news_out, &m, IPC_NOW),
-          (&news_in, &m, IPC_NOW))
-BOTH_ENDS(chars, (&shm, "ring", 256), (&chars_out, (char *)&m, sizeof m, IPC_NOW),
-          (&chars_in, (char *)&m, sizeof m, IPC_NOW))
-BOTH_ENDS(logs, (&shm, "ring", 256, 1), (&logs_out, &m, sizeof m, IPC_NOW),
-          (&logs_in, &m, sizeof m, IPC_NOW))
-BOTH_ENDS(tape, (&shm, "ring", 256, IPC_BROADCAST_LOSSLESS), (&tape_out, &m, sizeof m, IPC_NOW),
-          (&tape_in, &m, sizeof m, IPC_NOW))
+static int64_t limit = IPC_NOW; /* the deadline of these calls */
+BOTH_ENDS(msgs, (&shm, "ring", 4), (&msgs_out, &m, limit), (&msgs_in, &m, limit))
+BOTH_ENDS(bids, (&shm, "ring", 4, 0), (&bids_out, &m, limit), (&bids_in, &m, limit))
+BOTH_ENDS(asks, (&shm, "ring", 4, 0), (&asks_out, &m, limit), (&asks_in, &m, limit))
+BOTH_ENDS(news, (&shm, "ring", 4, IPC_BROADCAST_LOSSY), (&news_out, &m, limit),
+          (&news_in, &m, limit))
+BOTH_ENDS(chars, (&shm, "ring", 256), (&chars_out, (char *)&m, sizeof m, limit),
+          (&chars_in, (char *)&m, sizeof m, limit))
+BOTH_ENDS(logs, (&shm, "ring", 256, 1), (&logs_out, &m, sizeof m, limit),
+          (&logs_in, &m, sizeof m, limit))
+BOTH_ENDS(tape, (&shm, "ring", 256, IPC_BROADCAST_LOSSLESS), (&tape_out, &m, sizeof m, limit),
+          (&tape_in, &m, sizeof m, limit))
 
 #define OF(NAME, FROM_THE_START)                                                                   \
     {#NAME, FROM_THE_START, create_##NAME, open_##NAME##_producer, open_##NAME##_consumer,         \
@@ -1057,6 +1058,60 @@ static void consumer_that_comes_and_goes_unseen_is_told(void **state)
     }
 }
 
+static void sleeps_at_an_end(struct child *up, void *arg)
+{
+    const struct both_ends *e = (const struct both_ends *)arg;
+
+    IS(ipc_shm_open(&shm, name, IPC_NOW), 0);
+    IS(e->open_consumer(), 0);
+    limit = ipc_in_ms(LONG_MS);
+    tell(up, 0);
+    IS(e->recv(), -EPIPE);
+}
+
+static void sleeps_at_the_other(struct child *up, void *arg)
+{
+    const struct both_ends *e = (const struct both_ends *)arg;
+
+    IS(ipc_shm_open(&shm, name, IPC_NOW), 0);
+    IS(e->open_producer(), 0);
+    while (e->send() == 0)
+        ;
+    limit = ipc_in_ms(LONG_MS);
+    tell(up, 0);
+    IS(e->send(), -EPIPE);
+}
+
+/* The sleeper is stopped, so that it looks neither while the other one is there nor before. */
+static void a_sleeper_is_told_of_one_that_comes_and_goes_between_two_looks(void **state)
+{
+    static const struct both_ends kinds[] = {OF(msgs, 1), OF(chars, 1), OF(logs, 1), OF(asks, 1),
+                                             OF(bids, 1), OF(news, 0),  OF(tape, 0)};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 11; i++) { /* all at one end, the first four at the other one, too */
+        struct both_ends e = kinds[i % 7];
+        int of_producers = i >= 7;
+        struct child c;
+
+        if (strcmp(e.what, "asks") == 0 && !of_producers)
+            continue; /* several producers: none is told of */
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        IS(e.create(), 0);
+        c = spawn(of_producers ? sleeps_at_the_other : sleeps_at_an_end, &e);
+        (void)hear(&c);
+        EVENTUALLY(rests(c.pid));
+        stop_child(&c);
+        IS(of_producers ? e.open_consumer() : e.open_producer(), 0);
+        of_producers ? e.close_consumer() : e.close_producer();
+        signal_child(&c, SIGCONT);
+        finish(&c);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
 static void holder_without_a_peer_is_not_told_dead(void **state)
 {
     struct ipc_shm_object o;
@@ -1136,6 +1191,7 @@ static int run_all(void)
         TEST(sleeper_of_every_ring_looks_once_a_second),
         TEST(producer_that_comes_and_goes_unseen_is_told),
         TEST(consumer_that_comes_and_goes_unseen_is_told),
+        TEST(a_sleeper_is_told_of_one_that_comes_and_goes_between_two_looks),
         TEST(holder_without_a_peer_is_not_told_dead),
         TEST(sleeper_that_is_stirred_often_looks_once_a_second),
     };

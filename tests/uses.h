@@ -268,6 +268,16 @@ int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me)
 IPC_MPMC(use_jobs, struct use_tick)
 IPC_MPSC(use_logs, struct use_odd)
 IPC_SPMC(use_feeds, struct use_tick)
+struct use_letter {
+    char text[100]; /* more than what one compare-and-swap moves */
+};
+IPC_MPMC(use_letters, struct use_letter)
+
+int use_long(struct use_letters_producer *p, const struct use_letter *message);
+int use_long(struct use_letters_producer *p, const struct use_letter *message)
+{
+    return use_letters_push(p, message);
+}
 
 int64_t use_many(void *mem, size_t size, struct ipc_peer *me);
 int64_t use_many(void *mem, size_t size, struct ipc_peer *me)

@@ -14,6 +14,7 @@ def sections_of(run, state, other):
     part, suffix = run.of(state), f"-{state}" if other else ""
     where = f", {STATES[state]}" if state and len(run.states()) > 1 else ""
     found = (
+        ("where", "Where a message can go", sections.where(part)),
         ("throughput", "Throughput against size", sections.throughput(part)),
         ("roundtrip", "Round trips", sections.round_trips(part)),
         ("latency", "Latency at a fixed rate", sections.latency(part)),

@@ -4,7 +4,7 @@ TESTS = {
     "stream": "Throughput, one message at a time", "many": "Several producers and consumers",
     "pingpong": "Round trips, polling", "latency": "One way, at a fixed rate", "burst": "Bursts",
     "wake": "Round trips, asleep until woken", "post_idle": "A post while nobody sleeps",
-    "idle": "Processor time while asleep",
+    "recover": "From a receiver's death to the next message", "idle": "Processor time while asleep",
 }
 
 LIMITS = {

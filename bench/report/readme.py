@@ -5,6 +5,7 @@ import sys
 
 from canvas import alone
 from findings import by_bytes, line_trips, tails
+from journey import drawing
 from plots import by_size, dots
 from rows import STATES, Run, best, better, percentile
 from systems import below, is_channel, label, role, scheme
@@ -120,6 +121,9 @@ def readme(folder, file):
     for i, state in enumerate(run.states()):
         part = run.of(state)
         lines += ["", f"With {STATES[state]}{line_ns(run.machine, state)}:"] if state else []
+        if i == 0 and drawing(part):
+            lines += ["", "Where a message can go, and what each way takes, half of a round trip:", "", "```",
+                      *drawing(part), "```"]
         lines += ["", *pictures(part, parts[0].parent, f"-{state}" if i else ""), "", *HEAD]
         lines += [line for line in (*size_lines(part), *tail_lines(part)) if line]
         lines += channel_lines(part, 64)

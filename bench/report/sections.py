@@ -1,6 +1,9 @@
 """The sections of the page. Each function returns (text, body): what is said first, and the plots and tables. A section
 without a body is left out."""
+import html
+
 from findings import leaders, line_trips, ranking, tails, ways
+from journey import drawing
 from markup import KEY, definitions, figure, plots
 from plots import by_size, dots, layer, percentiles, scaling, shares
 from prose import GLOSSARY, HOW
@@ -8,6 +11,12 @@ from rows import nearest
 from systems import label
 from tables import limits
 from units import duration, listed, rate, size
+
+
+def where(run):
+    lines = drawing(run)
+    return ("<p>A message of one cache line, and what each way takes: half of a round trip.</p>"), \
+        f'<pre class="wide">{html.escape(chr(10).join(lines))}</pre>' if lines else ""
 
 
 def throughput(run):

@@ -14,6 +14,7 @@ EXTRA = {
     "cpu_ns": (">CPU/message", lambda r: duration(r["cpu_ns"])),
     "reader": (">each reader", lambda r: value(r, r["reader"])),
     "missed": (">missed", lambda r: f"{100 * r['missed']:.0f} %"),
+    "lost": (">lost", lambda r: "" if r.get("never") else digits(r["lost"])),
     "left_out": (">left out", lambda r: f"{100 * r['left_out']:.1f} %"),
     "state": ("cores", lambda r: r["state"]),
 }
@@ -21,7 +22,7 @@ EXTRA = {
 
 def by_shape(test):
     """Are the shapes of the test different things, which stand apart in its table?"""
-    return test in ("many", "wake")
+    return test in ("many", "wake", "recover")
 
 
 def columns(run, test, rows):
@@ -43,7 +44,7 @@ def columns(run, test, rows):
              (">size", lambda r: size(r["bytes"]) if r["bytes"] else ""), (">median", value), (">least – most", spread)]
     found += [(EXTRA[f][0], lambda r, f=f: EXTRA[f][1](r) if r.get(f) is not None else "") for f in extra]
     found += [(">" + (p if p == "max" else f"p{p}"),
-               lambda r, p=p: duration(percentile(r, p)) if percentile(r, p) else "") for p in tails]
+               lambda r, p=p: value(dict(r, unit="ns"), percentile(r, p)) if percentile(r, p) else "") for p in tails]
     if any(run.of_limit(r) for r in rows):
         found.append((">of limit", of_limit))
     if pipes:

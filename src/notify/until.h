@@ -26,12 +26,13 @@ struct ipc_notify_peer_ {
     uint64_t left; /* how often that end had been left, when that was last looked at */
 };
 
-/* A wait that also ends when another process holds the other end of a ring. */
+/* A wait that also ends when another process holds the other end of a ring, or one has left it. */
 struct ipc_notify_watched_ {
     ipc_notify_look_ *look;
     void *handle, *argument;
-    uint64_t *holder, now;
-    int state; /* what the last look said */
+    const uint64_t *holder, *left;
+    uint64_t now, count; /* what these were */
+    int state;           /* what the last look said */
 };
 
 IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
@@ -40,7 +41,7 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
 
     (void)argument;
     w->state = w->look(w->handle, w->argument);
-    return w->state != 0 || ck_pr_load_64(w->holder) != w->now;
+    return w->state != 0 || ck_pr_load_64(w->holder) != w->now || ck_pr_load_64(w->left) != w->count;
 }
 
 /* At attach: the process at the other end, for `seen` of struct ipc_notify_peer_. A death
@@ -80,8 +81,7 @@ IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *
                                                 ipc_notify_wait_ *wait, ipc_notify_look_ *look,
                                                 void *handle, void *argument)
 {
-    struct ipc_notify_watched_ w = {look, handle, argument, holder, 0, 0};
-    uint64_t count;
+    struct ipc_notify_watched_ w = {look, handle, argument, holder, left, 0, 0, 0};
     int rc = 0, is_gone;
 
     do {
@@ -89,13 +89,13 @@ IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *
         /* Without it this end could find the other one free, and an older count: nobody would tell
          * it later. Partner: ipc_ring_detach_end_. */
         ck_pr_fence_load(); /* no twin */
-        count = ck_pr_load_64(left);
+        w.count = ck_pr_load_64(left);
         w.state = look(handle, argument);
         if (w.state != 0)
             break;
-        is_gone = w.now == 0 && (peer->seen != 0 || peer->left != count);
+        is_gone = w.now == 0 && (peer->seen != 0 || peer->left != w.count);
         peer->seen = w.now != n->reported ? w.now : 0;
-        peer->left = count;
+        peer->left = w.count;
         if (is_gone)
             return -EPIPE;
         ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
