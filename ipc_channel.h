@@ -118,6 +118,7 @@
  *                    recv reports the loss    send reports the loss    of messages that were accepted
  *                    of the sender, after     of the receiver          and not received, the next
  *                    all that it sent                                  receiver gets
+ *     -----------------------------------------------------------------------------------------------
  *     ring:          at once (1)              at once (1)              all (2)
  *     sysvshm:       at once (1)              at once (1)              all (2)
  *     auto:          at once (1)              at once (3)              none
@@ -1496,6 +1497,9 @@ IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 
     (void)deadline;
     own->child_in = own->child_out = -1;
+    if (ch->address[0] != '\0')
+        return ipc_channel_refuse_(ch, -EINVAL, "pipe: has no name, as only a child can use it: '%s'",
+                                   ch->address);
     ch->flags |= IPC_CHANNEL_UNUSED_;
     if ((ch->role & IPC_SEND) != 0)
         rc = ipc_channel_make_pipe_(ch, &own->child_in, &ch->out);

@@ -74,9 +74,10 @@
  *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
  *     thread that waits for one of lower priority on the same core.
  *   - A long sleep that watches for a death uses one inotify instance and one epoll, two
- *     descriptors for a segment's handle and process, however many wait. Where the user has no inotify instance left (fs.inotify.max_user_instances, often 128),
- *     peers are asked for every 8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses
- *     lacks IPC_USES_WATCH. Fix: raise that limit.
+ *     descriptors for a segment's handle and process, however many wait. Where the user has no
+ *     inotify instance left (fs.inotify.max_user_instances, often 128), peers are asked for every
+ *     8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses lacks IPC_USES_WATCH. Fix:
+ *     raise that limit.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
  *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core. Fix: a `watch`.
  *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,
@@ -524,7 +525,8 @@ IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id);
 
 /* From now on waits also look at their condition when any member may have died: within 10 ms, or a
  * second if the dead member left its descriptors to children. They do not end for that: the
- * condition asks ipc_notify_anyone_died, and then which of the peers that matter to it are alive.
+ * condition asks ipc_notify_anyone_died, and then which of the peers that matter to it are alive. The
+ * first answer is that one may have died, as one may have before this call.
  */
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n);
 
@@ -1099,8 +1101,8 @@ IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
 {
-    if (n->peer.alive != NULL)
-        n->watches_anyone = n->asks_anew = 1;
+    if (n->peer.alive != NULL) /* one may have died before */
+        n->watches_anyone = n->asks_anew = n->anyone_died = 1;
 }
 
 IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)

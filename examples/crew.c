@@ -71,6 +71,7 @@ static uint32_t hand_out(struct ipc_shm *seg, struct jobs_producer *out, struct 
 
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(seg));
+    (void)jobs_consumer_recover(&left, 0); /* what killed workers held */
     while (jobs_recv(&left, &old, IPC_NOW) == 0)
         ;
     jobs_consumer_detach(&left);

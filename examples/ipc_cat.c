@@ -285,10 +285,12 @@ int main(int argc, char **argv)
     static const char usage[] = "usage: ipc_cat [-v] -s NAME < input\n"
                                 "       ipc_cat [-v] -r NAME > output\n"
                                 "Moves bytes from the sender to the receiver of the same NAME.\n"
-                                "  -v  say what it does now: the other end, what it waits for, rate\n";
+                                "  -v  say what it does now: the other end, what it waits for, rate\n"
+                                "  -h  print this\n";
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     int option, role = 0;
 
-    while ((option = getopt(argc, argv, "s:r:vh")) != -1)
+    while ((option = getopt_long(argc, argv, "s:r:vh", options, NULL)) != -1)
         switch (option) {
         case 's':
         case 'r':

@@ -109,6 +109,7 @@
  *                    recv reports the loss    send reports the loss    of messages that were accepted
  *                    of the sender, after     of the receiver          and not received, the next
  *                    all that it sent                                  receiver gets
+ *     -----------------------------------------------------------------------------------------------
  *     ring:          at once (1)              at once (1)              all (2)
  *     sysvshm:       at once (1)              at once (1)              all (2)
  *     auto:          at once (1)              at once (3)              none

@@ -683,7 +683,7 @@ static void what_is_no_channel_is_refused(void **state)
 {
     static const char *const wrong[] = {"",         "x",         "unix",   "nothing:x",
                                         ":x",       "tcp:1",     "tcp::1", "tcp:127.0.0.1:",
-                                        "signal:x", "signal:-1", "pipes:"};
+                                        "signal:x", "signal:-1", "pipes:", "pipe:x"};
     size_t i;
 
     (void)state;

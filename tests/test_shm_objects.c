@@ -891,7 +891,7 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
     REFUSED(small_ring_producer_create(&again, &seg, "ring", 64), -EBUSY, &seg,
             "ring 'ring': this process has taken this end of the ring");
     REFUSED(small_ring_producer_open(&again, &seg, "ring"), -EBUSY, &seg,
-            "detach there, or end that process, first");
+            "64 here: detach it first");
     MUST(small_ring_push(&again, &message) == -EBUSY);
     small_ring_producer_detach(&out);
     MUST(small_ring_push(&out, &message) == -EINVAL);

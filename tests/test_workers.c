@@ -363,6 +363,28 @@ static void what_the_dead_had_comes_to_who_sleeps(void **state)
     }
 }
 
+/* So does one that comes later, at its first look, whether that may sleep or not. */
+static void what_the_dead_had_comes_to_who_attaches_later(void **state)
+{
+    struct jobs_consumer in;
+    struct job j = job(0);
+    struct child a;
+
+    (void)state;
+    make_ring(4, IPC_MPMC_AT_LEAST_ONCE);
+    IS(jobs_consumer_open(&in, &shm, "ring"), 0);
+    a = new_puppet();
+    IS(has_done(&a, SEND, 7), 7);
+    IS(has_done(&a, PEEK, 0), 7);
+    kill_child(&a);
+    jobs_consumer_detach(&in); /* and takes this seat, not that of the dead process */
+    IS(jobs_consumer_open(&in, &shm, "ring"), 0);
+    IS(jobs_recv(&in, &j, IPC_NOW), 0);
+    IS(j.n, 7);
+    ipc_shm_close(&shm);
+    IS(ipc_shm_unlink(name), 0);
+}
+
 /* A sleeping producer gets the slot that a killed process held. */
 static void room_of_the_dead_comes_to_who_sleeps(void **state)
 {
@@ -746,6 +768,7 @@ int main(int argc, char **argv)
         TEST(was_size_is_right_to_sixteen_for_each_handle),
         TEST(every_message_is_received_once_by_one_of_those_who_sleep),
         TEST(what_the_dead_had_comes_to_who_sleeps),
+        TEST(what_the_dead_had_comes_to_who_attaches_later),
         TEST(room_of_the_dead_comes_to_who_sleeps),
         TEST(those_who_poll_find_what_the_dead_have_left),
         TEST(stopped_sleeper_keeps_no_message_from_the_others),

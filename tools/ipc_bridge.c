@@ -469,13 +469,14 @@ static void prepare(struct bridge *b, const char *uri)
 
 int main(int argc, char **argv)
 {
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     static struct bridge b;
     int option, rc;
     size_t i;
 
     b.role = IPC_BOTH;
     b.nap = 1;
-    while ((option = getopt(argc, argv, "o:i:lvbk:m:s:p:g:h")) != -1)
+    while ((option = getopt_long(argc, argv, "o:i:lvbk:m:s:p:g:h", options, NULL)) != -1)
         if ((rc = read_option(&b, option)) != 0)
             return rc - 1;
     if (argc - optind != 1 || b.count == 0)

@@ -17,6 +17,7 @@
 
 #include <dirent.h>
 #include <err.h>
+#include <getopt.h>
 
 static const char usage[] = "usage: ipc_rm [-n] NAME...\n"
                             "       ipc_rm [-n] -a\n"
@@ -154,9 +155,10 @@ static int remove_all(void)
 
 int main(int argc, char **argv)
 {
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     int option, all = 0, status = 0;
 
-    while ((option = getopt(argc, argv, "anh")) != -1)
+    while ((option = getopt_long(argc, argv, "anh", options, NULL)) != -1)
         switch (option) {
         case 'a':
             all = 1;

@@ -46,6 +46,9 @@ IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 
     (void)deadline;
     own->child_in = own->child_out = -1;
+    if (ch->address[0] != '\0')
+        return ipc_channel_refuse_(ch, -EINVAL, "pipe: has no name, as only a child can use it: '%s'",
+                                   ch->address);
     ch->flags |= IPC_CHANNEL_UNUSED_;
     if ((ch->role & IPC_SEND) != 0)
         rc = ipc_channel_make_pipe_(ch, &own->child_in, &ch->out);

@@ -369,8 +369,8 @@ IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
 {
-    if (n->peer.alive != NULL)
-        n->watches_anyone = n->asks_anew = 1;
+    if (n->peer.alive != NULL) /* one may have died before */
+        n->watches_anyone = n->asks_anew = n->anyone_died = 1;
 }
 
 IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)

@@ -161,7 +161,8 @@ IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id);
 
 /* From now on waits also look at their condition when any member may have died: within 10 ms, or a
  * second if the dead member left its descriptors to children. They do not end for that: the
- * condition asks ipc_notify_anyone_died, and then which of the peers that matter to it are alive.
+ * condition asks ipc_notify_anyone_died, and then which of the peers that matter to it are alive. The
+ * first answer is that one may have died, as one may have before this call.
  */
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n);
 

@@ -91,7 +91,7 @@
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
  * nobody: a sleeper therefore looks again once a second, and at its deadline. Deadlines are
- * absolute (IPC_NOW, ipc_in_ms, IPC_FOREVER).
+ * absolute (IPC_NOW, ipc_in_ms, IPC_FOREVER). Calls have others, see below.
  *   int NAME_send(struct NAME_producer *, const TYPE *, int64_t deadline)
  *   int NAME_recv(struct NAME_consumer *, TYPE *, int64_t deadline)
  *       push and pop that wait for room, or for a message, and wake the other end. Blocking. The
@@ -126,7 +126,9 @@
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
  *       nothing sleeps on.
  *     - In ipc_wait_any, or behind ipc_notify_arm, look by NAME_recv(&in, &message, IPC_NOW):
- *       unlike pop it also frees what the dead have left.
+ *       unlike pop it also frees what the dead have left: at its first look, and after each death
+ *       that it hears of. To empty a ring that no process reads any more, without waiting:
+ *       NAME_consumer_recover(&in, 0) first.
  *     - A commit that says -EAGAIN: ipc_wait(NAME_producer_bell(&out), deadline,
  *       (rc = NAME_commit(&out)) != -EAGAIN).
  *   Broadcasts

@@ -260,7 +260,9 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
     if (rc == -EPROTO)
         remedy = ": build its programs with the same type and headers, or use another name";
     if (rc == -EBUSY)
-        remedy = ": detach there, or end that process, first";
+        remedy = strncmp(what, "this process", 12) == 0
+                     ? ": detach it first"
+                     : ": detach there, or end that process (ipc_top shows which), first";
     (void)snprintf(me->why, sizeof me->why, "ring '%.60s': %s%s", name, what, remedy);
     return rc;
 }
