@@ -208,6 +208,8 @@ soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(BRIDGE:%=build/%) build/we
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
 	build/torture
+	$(CC) -O1 -g $(WARN) -DBODY=0 -I. tests/torture.c -o build/torture_short
+	build/torture_short 1 mp
 	$(CC) -O1 -g $(WARN) -I. tests/torture_call.c -o build/torture_call
 	build/torture_call
 	$(CC) -O1 -g $(WARN) -I. tests/torture_two.c -o build/torture_two

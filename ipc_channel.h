@@ -4670,7 +4670,9 @@ IPC_INLINE int ipc_channel_log_go_on_(struct ipc_channel *ch)
 }
 
 /* Does the receiver read at each call? One that polls, and has not asked for the descriptor, soon takes
- * the watch off: each event is work for the sender, and a read costs less than to ask for events. */
+ * the watch off: each event is work for the sender, and a read costs less than to ask for events. To
+ * take it off leaves an event, which stays unread until there is a watch again: so the descriptor is
+ * readable when the program asks for it, whatever was sent before. */
 IPC_INLINE int ipc_channel_log_polls_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);

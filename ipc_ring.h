@@ -5171,6 +5171,7 @@ IPC_INLINE void ipc_broadcast_find_tail_(struct ipc_broadcast_producer *h)
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail,
                                           ipc_ring_stride_((size_t)p->bytes));
     p->limit = h->how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    p->put_off = 0; /* a thread of the parent may have been in push_n */
     /* Without it a reader could see that we overwrite a message before it sees what the last writer
      * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();

@@ -509,14 +509,17 @@ static void a_follower_that_polls_reads_and_needs_no_events(void **state)
     MUST(follower()->watch >= 0); /* it has slept */
     polls_in_vain(2 * IPC_CHANNEL_LOG_POLLS_);
     MUST(follower()->watch < 0);
+    sends(61, 1); /* without an event */
     p.fd = ipc_channel_fd(&in);
     p.events = POLLIN;
     MUST(p.fd >= 0);
-    polls_in_vain(2 * IPC_CHANNEL_LOG_POLLS_);
-    IS(poll(&p, 1, 0), 0);
-    sends(61, 1);
     IS(poll(&p, 1, 0), 1);
     receives(61, 1);
+    polls_in_vain(2 * IPC_CHANNEL_LOG_POLLS_);
+    IS(poll(&p, 1, 0), 0);
+    sends(62, 1);
+    IS(poll(&p, 1, 0), 1);
+    receives(62, 1);
     close_both();
 }
 

@@ -14,6 +14,7 @@ enum {
     LONGEST = 64 << 20,    /* bytes of a message */
     AGAIN_MS = 1000        /* until what was refused, or not answered, is tried again */
 };
+#define FURTHEST (UINT64_C(1) << 62) /* a gap takes no ring beyond that: positions do not wrap */
 
 /* The end of a ring that is read. Two handles: one holds the end, and says what the producer may
  * overwrite; the other reads ahead, and stores nothing. */

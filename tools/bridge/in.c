@@ -228,7 +228,7 @@ static int begin_frame(struct object *o, const struct frame *f)
 {
     uint64_t gap = f->at.number - o->place.number;
 
-    if ((int64_t)gap < 0)
+    if ((int64_t)gap < 0 || tail_of(o) + gap > FURTHEST) /* no bridge says so */
         return -EPROTO;
     if (o->is_placed && gap == 0)
         return 0;
@@ -279,7 +279,7 @@ static void keep(struct object *o, const struct frame *f, const unsigned char *b
     memcpy(p->bytes, bytes, n);
     *o->last = p;
     o->last = &p->next;
-    o->pending += n;
+    o->pending += sizeof *p + n; /* an empty one takes memory, too */
 }
 
 void hear_in(struct object *o, const struct frame *f, size_t n)
@@ -309,7 +309,7 @@ static int push_pending(struct object *o)
         if (rc != 0)
             break; /* -EPROTO: all are gone */
         o->first = p->next;
-        o->pending -= p->n;
+        o->pending -= sizeof *p + p->n;
         if (o->first == NULL)
             o->last = &o->first;
         free(p);

@@ -73,6 +73,21 @@ static int open_own(struct object *o, size_t bytes)
     return 0;
 }
 
+/* Takes the state for this bridge. 0, or -EBUSY: marks are of one bridge that writes. (Several may
+ * read one broadcast; then the figures are of all.) */
+static int hold_state(struct object *o, struct ipc_shm *seg)
+{
+    struct ipc_peer *me = ipc_shm_peer(seg);
+    uint64_t *at = &o->state->holder, holder = ck_pr_load_64(at);
+
+    if (!o->is_out && holder != 0 && holder != me->id && me->alive(me->arg, holder) > 0)
+        return ipc_shm_refuse(seg, -EBUSY, "another bridge writes '%s'", o->name);
+    if (!ck_pr_cas_64(at, holder, me->id) && !o->is_out)
+        return ipc_shm_refuse(seg, -EBUSY, "another bridge takes '%s'", o->name);
+    o->state->is_up = 0;
+    return 0;
+}
+
 /* Finds or makes the object in which the bridge keeps its state, in that segment. 0 or an errno. */
 static int make_state(struct object *o, struct ipc_shm *seg)
 {
@@ -95,11 +110,7 @@ static int make_state(struct object *o, struct ipc_shm *seg)
         if (rc == 0 && (own.size < sizeof *o->state || o->state->magic != BRIDGE_MAGIC))
             rc = ipc_shm_refuse(seg, -EPROTO, "'%s' is of another version of ipc_bridge", name);
     }
-    if (rc == 0) {
-        o->state->is_up = 0;
-        o->state->holder = ipc_shm_peer(seg)->id;
-    }
-    return rc;
+    return rc == 0 ? hold_state(o, seg) : rc;
 }
 
 /* The state is beside the ring that is read ahead, or written; where there is no room for it, in a

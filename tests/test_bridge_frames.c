@@ -1,0 +1,344 @@
+/*
+ * Tests of ipc_bridge's two sides without a link: what they make of frames that no bridge would
+ * send, and of a second bridge.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+/* Before cmocka.h, whose macros have names of theirs. */
+#include "tools/bridge/in.c"
+#include "tools/bridge/kinds.c"
+#include "tools/bridge/object.c"
+#include "tools/bridge/out.c"
+
+IPC_SPSC(line, uint64_t)
+IPC_BROADCAST(cast, uint64_t)
+IPC_RECORDS(log)
+IPC_RECORD_BROADCAST(tape)
+IPC_MPMC(jobs, uint64_t)
+
+#ifndef LONG_MS
+#define LONG_MS 30000 /* longer than any working call takes */
+#endif
+#define HANG_S 300
+#include "chance.h"
+#include "harness.h"
+
+/* The last frame that was sent. */
+static union {
+    struct frame head;
+    struct hello hello;
+    struct refusal refusal;
+    unsigned char bytes[2 * BATCH];
+} last;
+static unsigned sent[RESTART + 1];
+
+int send_frame(struct bridge *b, const void *frame, size_t n)
+{
+    (void)b;
+    MUST(n <= sizeof last);
+    memcpy(&last, frame, n);
+    sent[last.head.what]++;
+    return 0;
+}
+
+static void begin(struct object *o, const char *ring, int is_out)
+{
+    memset(o, 0, sizeof *o);
+    (void)snprintf(o->segment, sizeof o->segment, "%s", name);
+    (void)snprintf(o->name, sizeof o->name, "%s", ring);
+    o->is_out = is_out;
+    o->room = 1 << 20;
+    o->last = &o->first;
+}
+
+static void end(struct object *o)
+{
+    forget_in(o);
+    close_object(o);
+    free(o->frame);
+}
+
+static struct hello hello_of(uint32_t type, unsigned how, uint64_t bytes, uint64_t capacity)
+{
+    struct hello h;
+
+    memset(&h, 0, sizeof h);
+    h.head.what = HELLO;
+    h.head.session = 7;
+    h.protocol = PROTOCOL;
+    h.epoch = 1;
+    h.is.type = type;
+    h.is.how = how;
+    h.is.bytes = bytes;
+    h.is.capacity = capacity;
+    return h;
+}
+
+/* Where a ring is full, what comes is kept, and takes memory, also a frame without a message: there
+ * is an end to that. */
+static void empty_frames_count(void **state)
+{
+    struct hello h = hello_of(IPC_SPSC_TYPE, 0, 8, 4);
+    struct {
+        struct frame head;
+        uint64_t message[8];
+    } f;
+    struct object o;
+    unsigned i;
+
+    (void)state;
+    begin(&o, "line", 0);
+    hear_in(&o, &h.head, sizeof h);
+    IS(last.head.what, WELCOME);
+    memset(&f, 0, sizeof f);
+    f.head.what = DATA;
+    f.head.session = 7;
+    hear_in(&o, &f.head, sizeof f);
+    f.head.at.number = 8;
+    for (i = 0; i < 100; i++)
+        hear_in(&o, &f.head, sizeof f.head);
+    MUST(o.pending > 100 * sizeof(struct frame));
+    IS(o.step, AGREED);
+    o.pending += 2 * WINDOW + 2 * (size_t)LONGEST;
+    hear_in(&o, &f.head, sizeof f.head);
+    IS(last.head.what, RESTART);
+    MUST(o.first == NULL && o.pending == 0);
+    end(&o);
+}
+
+/* A position that comes near 2^63 would be taken for a slot that is being written, for ever. */
+static void a_gap_that_cannot_be_is_refused(void **state)
+{
+    struct hello h = hello_of(IPC_BROADCAST_TYPE, IPC_BROADCAST_LOSSY, 8, 4);
+    struct frame f;
+    struct object o;
+    unsigned i;
+
+    (void)state;
+    begin(&o, "cast", 0);
+    for (i = 0; i < 4; i++, h.epoch++) {
+        hear_in(&o, &h.head, sizeof h);
+        IS(last.head.what, WELCOME);
+        memset(&f, 0, sizeof f);
+        f.what = DATA;
+        f.session = 7;
+        f.at.number = (UINT64_C(1) << 61) - i;
+        hear_in(&o, &f, sizeof f);
+        IS(o.step, i < 2 ? AGREED : THERE);
+    }
+    IS(last.head.what, RESTART);
+    MUST(tail_of(&o) <= FURTHEST);
+    end(&o);
+}
+
+/* Two bridges into one ring would share a mark, and messages would come twice. */
+static void a_second_bridge_into_a_ring_is_refused(void **state)
+{
+    struct hello h = hello_of(IPC_MPMC_TYPE, 0, 8, 4);
+    struct object one, two;
+
+    (void)state;
+    begin(&one, "jobs", 0);
+    begin(&two, "jobs", 0);
+    hear_in(&one, &h.head, sizeof h);
+    IS(last.head.what, WELCOME);
+    hear_in(&two, &h.head, sizeof h);
+    IS(last.head.what, REFUSAL);
+    MUST(strstr(last.refusal.why, "another bridge writes 'jobs'") != NULL);
+    IS(one.state->is_up, 1);
+    end(&one);
+    hear_in(&two, &h.head, sizeof h);
+    IS(last.head.what, WELCOME);
+    end(&two);
+}
+
+/* A number that is mostly near some that are there. */
+static uint64_t any_number(uint64_t near)
+{
+    static const uint64_t far[] = {0, 1, UINT64_MAX, UINT64_C(1) << 63, (UINT64_C(1) << 62) - 1};
+
+    switch (chance(4)) {
+    case 0:
+        return far[chance(5)];
+    case 1:
+        return (uint64_t)chance(1000) << chance(60);
+    default:
+        return near + 8 * chance(100) - 8 * chance(100) + (chance(4) == 0 ? chance(8) : 0);
+    }
+}
+
+static void fill_at_random(struct frame *f, const struct object *o)
+{
+    memset(f, 0, sizeof *f);
+    f->session = o->session;
+    f->count = chance(10);
+    f->at.at = any_number(o->is_out && o->step > THERE ? o->from->where(&o->source).at : o->place.at);
+    f->at.number = any_number(o->is_out && o->step > THERE ? o->from->where(&o->source).number
+                                                           : o->place.number);
+    f->skip = chance(2) ? 0 : any_number(0);
+    f->bytes = any_number(o->sent);
+}
+
+/* The side that reads gets answers at random. It goes on with its own ring. */
+static void reads_on(const char *ring, void (*push)(void *, uint64_t), void *producer)
+{
+    struct object o;
+    struct frame f;
+    unsigned i;
+
+    begin(&o, ring, 1);
+    for (i = 0; i < 4000; i++) {
+        static const uint32_t what[] = {WELCOME, WELCOME, ACK, ACK, ACK, RESTART};
+
+        push(producer, i);
+        o.next_try = 0;
+        (void)work_out(&o);
+        MUST(o.step != ABSENT);
+        fill_at_random(&f, &o);
+        f.what = what[chance(6)];
+        hear_out(&o, &f, sizeof f);
+    }
+    forget_out(&o);
+    o.next_try = 0;
+    (void)work_out(&o);
+    IS(last.head.what, HELLO);
+    f = last.head;
+    f.what = WELCOME;
+    hear_out(&o, &f, sizeof f);
+    IS(o.step, AGREED);
+    push(producer, i);
+    i = sent[DATA];
+    (void)work_out(&o);
+    MUST(sent[DATA] > i && last.head.count > 0);
+    end(&o);
+}
+
+static void push_line(void *p, uint64_t n)
+{
+    (void)line_push(p, &n);
+}
+
+static void push_cast(void *p, uint64_t n)
+{
+    (void)cast_push(p, &n);
+}
+
+static void push_log(void *p, uint64_t n)
+{
+    unsigned char bytes[100] = {0};
+
+    (void)log_push(p, bytes, (size_t)(n % sizeof bytes));
+}
+
+static void push_on_tape(void *p, uint64_t n)
+{
+    unsigned char bytes[100] = {0};
+
+    (void)tape_push(p, bytes, (size_t)(n % sizeof bytes));
+}
+
+static void answers_at_random_do_no_harm(void **state)
+{
+    struct line_producer line;
+    struct cast_producer cast;
+    struct log_producer logs;
+    struct tape_producer tape;
+    struct ipc_shm seg;
+
+    (void)state;
+    IS(ipc_shm_create(&seg, name, 1 << 20), 0);
+    IS(line_producer_create(&line, &seg, "line", 64), 0);
+    reads_on("line", push_line, &line);
+    IS(cast_producer_create(&cast, &seg, "cast", 64, IPC_BROADCAST_LOSSY), 0);
+    reads_on("cast", push_cast, &cast);
+    IS(log_producer_create(&logs, &seg, "log", 4096, 1), 0);
+    reads_on("log", push_log, &logs);
+    IS(tape_producer_create(&tape, &seg, "tape", 4096, IPC_BROADCAST_LOSSY), 0);
+    reads_on("tape", push_on_tape, &tape);
+    ipc_shm_close(&seg);
+}
+
+/* The side that writes gets messages at random. Its readers find no corruption. */
+static void writes_on(struct hello h, const char *ring)
+{
+    static union {
+        struct frame head;
+        unsigned char bytes[1000];
+    } f;
+    struct ipc_ring_status s;
+    struct object o;
+    unsigned i, k;
+
+    begin(&o, ring, 0);
+    for (i = 0; i < 4000; i++) {
+        if (o.step != AGREED) {
+            h.epoch = 1 + chance(2);
+            h.head.at.number = chance(10);
+            hear_in(&o, &h.head, sizeof h);
+            IS(last.head.what, WELCOME);
+        }
+        fill_at_random(&f.head, &o);
+        f.head.what = DATA;
+        for (k = sizeof f.head; k < sizeof f; k++)
+            f.bytes[k] = (unsigned char)(chance(2) ? 0 : chance(256));
+        hear_in(&o, &f.head, chance(2) ? sizeof f.head + 8 * chance(20)
+                                       : sizeof f.head + chance(sizeof f - sizeof f.head));
+        (void)work_in(&o);
+    }
+    IS(ipc_ring_inspect(o.ring.mem, o.ring.size, &s), 0);
+    end(&o);
+}
+
+static void messages_at_random_do_no_harm(void **state)
+{
+    struct cast_producer cast;
+    struct cast_consumer c;
+    struct tape_producer tape;
+    struct tape_consumer t;
+    struct ipc_shm seg;
+    const void *at;
+    uint64_t n = 0;
+    size_t bytes;
+    int64_t rc;
+
+    (void)state;
+    writes_on(hello_of(IPC_SPSC_TYPE, 0, 8, 4), "line");
+    writes_on(hello_of(IPC_RECORD_TYPE, 1, 1, 4096), "log");
+    writes_on(hello_of(IPC_BROADCAST_TYPE, IPC_BROADCAST_LOSSY, 8, 64), "cast");
+    writes_on(hello_of(IPC_RECORD_BROADCAST_TYPE, IPC_BROADCAST_LOSSY, 1, 4096), "tape");
+    writes_on(hello_of(IPC_MPMC_TYPE, 0, 8, 4), "jobs");
+    IS(ipc_shm_open(&seg, name, IPC_NOW), 0);
+    IS(cast_producer_open(&cast, &seg, "cast"), 0);
+    IS(cast_consumer_open(&c, &seg, "cast"), 0);
+    n = 5;
+    IS(cast_push(&cast, &n), 0);
+    n = 0;
+    while ((rc = cast_pop(&c, &n)) == 0 || rc == -EOVERFLOW)
+        ;
+    IS(rc, -EAGAIN);
+    IS(n, 5);
+    IS(tape_producer_open(&tape, &seg, "tape"), 0);
+    IS(tape_consumer_open(&t, &seg, "tape"), 0);
+    IS(tape_push(&tape, "x", 1), 0);
+    at = tape_peek(&t, &bytes);
+    MUST(at != NULL && bytes == 1);
+    ipc_shm_close(&seg);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(empty_frames_count),
+        TEST(a_gap_that_cannot_be_is_refused),
+        TEST(a_second_bridge_into_a_ring_is_refused),
+        TEST(answers_at_random_do_no_harm),
+        TEST(messages_at_random_do_no_harm),
+    };
+
+    set_up(argc, argv);
+    return cmocka_run_group_tests_name("test_bridge_frames", tests, NULL, NULL);
+}
