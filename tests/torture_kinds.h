@@ -88,17 +88,22 @@ static const struct ipc_record *records_of(const struct message *m, size_t n)
 /* Where pop and pop_n of records put messages. */
 static unsigned char buffer[BATCH * sizeof(struct message)];
 
-/* The message in a record of n bytes. If its length does not match its id, it is torn. */
+/* Is that a whole record of n bytes? Its length must match its id. Sets *m to its message. */
+static int is_record(const void *at, size_t n, struct message *m)
+{
+    if (n < sizeof m->id || n > sizeof *m)
+        return 0;
+    memcpy(&m->id, at, sizeof m->id);
+    *m = make(m->id);
+    memcpy(m, at, n);
+    return n == length_of(m->id);
+}
+
 static struct message message_of(const void *at, size_t n)
 {
     struct message m;
 
-    if (n < sizeof m.id || n > sizeof m)
-        wrong("a record of %zu bytes", n);
-    memcpy(&m.id, at, sizeof m.id);
-    m = make(m.id);
-    memcpy(&m, at, n);
-    if (n != length_of(m.id))
+    if (!is_record(at, n, &m))
         wrong("a record of %zu bytes", n);
     return m;
 }
@@ -120,13 +125,15 @@ static int64_t popped_n(int64_t n, struct message *m)
     return n;
 }
 
+/* What is no whole record is what nobody sends: of a lossy ring it may be that until release. */
 static const struct message *peeked(const void *at, const size_t *n)
 {
     static struct message m;
 
     if (at == NULL)
         return NULL;
-    m = message_of(at, *n);
+    if (!is_record(at, *n, &m))
+        memset(&m, 0xff, sizeof m);
     return &m;
 }
 
