@@ -146,12 +146,12 @@ static int step(const struct child *c, struct points *p, int *blocked)
     return 1;
 }
 
-/* A stride that gives some 250 kills; 1 in the long run. */
+/* A stride that gives some 100 kills; 1 in the long run. */
 static unsigned stride_of(unsigned instructions)
 {
     const char *given = getenv("IPC_NOTIFY_WAITS");
 
-    return given != NULL && strtoull(given, NULL, 10) >= 10000000 ? 1 : instructions / 250 + 1;
+    return given != NULL && strtoull(given, NULL, 10) >= 10000000 ? 1 : instructions / 100 + 1;
 }
 
 static int next_point(struct points *p, int more)

@@ -462,7 +462,7 @@ static void a_file_that_is_cut_ends_nothing(void **state)
     make_all(a);
     c = spawn(cuts, &a->seg);
     (void)hear(&c);
-    for (i = 0; i < 30; i++) {
+    for (i = 0; i < 150; i++) {
         struct terminal with = open_terminal(program, argv);
         int status;
 
