@@ -1106,9 +1106,11 @@ IPC_FORCE_INLINE void ipc_ring_trials_note_(struct ipc_ring_trials_ *t, uint64_t
 }
 
 #else
+/* There is one way, the libc's. */
 IPC_FORCE_INLINE int ipc_ring_trials_rest_(struct ipc_ring_trials_ *t, uint64_t n)
 {
-    return t->lap + n != 0;
+    (void)t, (void)n;
+    return 1;
 }
 #endif /* __x86_64__ */
 
