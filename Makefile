@@ -8,7 +8,7 @@
 #   make deps-report  install what the report needs: matplotlib
 #   make report       build/report.html: what make bench measured as one page to read and to send
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
-#   make deps check   install what is missing, run all tests
+#   make deps check   install what is missing, run all tests; with ONLY='an expression' those whose lines match it
 #   make test         what to run after each change: a part of the tests, under two minutes
 #   make deps-cpus    install what the next needs (Debian); make check-cpus: builds for other processors,
 #                     and runs tests by emulation. CPUS names some of them
@@ -81,6 +81,11 @@ build/ipc_bridge: tools/ipc_bridge.c $(wildcard tools/bridge/*.c tools/bridge/*.
 
 build/ipc_rm: tools/ipc_rm.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
+
+# What is installed is there before what needs it, also with -j.
+ifneq ($(filter deps%,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
 
 deps:
 	@sh .ci/deps
