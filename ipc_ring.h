@@ -1007,9 +1007,10 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
  *   phase 1, 3, 5       eight laps in way 0, 1, 2
  *   phase 2, 4, 6       eight more, timed
  *
- * Another way is taken if the copies themselves take less time than by lines, and the laps at least a
- * seventh less: the consumer has to fetch the message from where that way leaves it. The laps are the
- * producer's, which may gain one on a consumer that is slower; of eight that is less than a seventh.
+ * Another way is taken if the copies themselves take less time than by lines, and the laps at least
+ * a seventh less: the consumer has to fetch the message from where that way leaves it. The laps are
+ * the producer's, which may gain one on a consumer that is slower; of eight that is less than a
+ * seventh.
  * Short messages do not come here.
  */
 #ifndef IPC_SRC_RING_TRIALS_H
@@ -1192,8 +1193,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigne
 }
 
 /* Copies past the caches whole lines, and what is beside them through the caches. A line that is
- * written in both ways has to leave the cache in between, which takes long: so none is. The line behind
- * the message has the word that publishes it, which is asked for ahead of time. */
+ * written in both ways has to leave the cache in between, which takes long: so none is. The line
+ * behind the message has the word that publishes it, and is asked for ahead of time. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned char *from, size_t n)
 {
     size_t i = (0 - (uintptr_t)to) % IPC_RING_LINE, end = n - ((uintptr_t)to + n) % IPC_RING_LINE;
@@ -1206,8 +1207,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned ch
 }
 
 /* Copies in. Past the caches ipc_ring_settle_copies_ is due before the message is published. */
-IPC_FORCE_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to,
-                                         const unsigned char *from, size_t n)
+IPC_FORCE_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
+                                         size_t n)
 {
     if (way == IPC_RING_PAST_)
         ipc_ring_copy_past_(to, from, n);

@@ -935,9 +935,9 @@ static void long_messages_are_copied_exactly(void **state)
             }
 }
 
-/* One way costs little, the others take long, but for some copies, whose lines the producer still has:
- * within some trials it is found to be the best. (One trial may be interrupted.) If none is better
- * than by lines, lines it is. */
+/* One way costs little, the others take long, but for some copies, whose lines the producer still
+ * has: within some trials it is found to be the best. (One trial may be interrupted.) If none is
+ * better than by lines, lines it is. */
 static void trials_find_the_best_way(void **state)
 {
     unsigned best, trial, i;

@@ -77,8 +77,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigne
 }
 
 /* Copies past the caches whole lines, and what is beside them through the caches. A line that is
- * written in both ways has to leave the cache in between, which takes long: so none is. The line behind
- * the message has the word that publishes it, which is asked for ahead of time. */
+ * written in both ways has to leave the cache in between, which takes long: so none is. The line
+ * behind the message has the word that publishes it, and is asked for ahead of time. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned char *from, size_t n)
 {
     size_t i = (0 - (uintptr_t)to) % IPC_RING_LINE, end = n - ((uintptr_t)to + n) % IPC_RING_LINE;
@@ -91,8 +91,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned ch
 }
 
 /* Copies in. Past the caches ipc_ring_settle_copies_ is due before the message is published. */
-IPC_FORCE_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to,
-                                         const unsigned char *from, size_t n)
+IPC_FORCE_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
+                                         size_t n)
 {
     if (way == IPC_RING_PAST_)
         ipc_ring_copy_past_(to, from, n);

@@ -10,9 +10,10 @@
  *   phase 1, 3, 5       eight laps in way 0, 1, 2
  *   phase 2, 4, 6       eight more, timed
  *
- * Another way is taken if the copies themselves take less time than by lines, and the laps at least a
- * seventh less: the consumer has to fetch the message from where that way leaves it. The laps are the
- * producer's, which may gain one on a consumer that is slower; of eight that is less than a seventh.
+ * Another way is taken if the copies themselves take less time than by lines, and the laps at least
+ * a seventh less: the consumer has to fetch the message from where that way leaves it. The laps are
+ * the producer's, which may gain one on a consumer that is slower; of eight that is less than a
+ * seventh.
  * Short messages do not come here.
  */
 #ifndef IPC_SRC_RING_TRIALS_H
