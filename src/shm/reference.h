@@ -55,11 +55,11 @@
  *
  *     MPMC, calls                 what the parent held or had asked is freed as that of any dead
  *                                 process, not handed on to the child
- *     a lossless broadcast's      is -ECHILD also when the parent is dead, as its seat may be gone,
- *     reader                      and messages with it; not after ipc_shm_hand_over
- *     a lossy broadcast's reader  stores nothing: parent and child both go on
- *     a slot that was claimed     cannot be committed: -EINVAL, claim it again; after
- *     before the fork             ipc_shm_hand_over it can
+ *     a lossless reader           is -ECHILD also when the parent is dead, as its seat may be gone,
+ *                                 and messages with it; not after ipc_shm_hand_over
+ *     a lossy reader              stores nothing: parent and child both go on
+ *     a claimed slot              cannot be committed in the child: -EINVAL, claim it again; after
+ *                                 ipc_shm_hand_over it can
  *
  *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
  *   drops its privileges, or changes its root. A child that was handed the segment need not.
