@@ -501,10 +501,11 @@ struct ipc_shm_member {
  * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from,
  * which survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells
  * a name, is refused. Where the name exists, and its creator is dead or has closed the segment,
- * takes the segment over with its objects: seg->created is 2. If `size`, or the options' members or
- * objects, are not those that it was made with, or with IPC_SHM_FRESH, it is discarded, and a new
- * one of this size takes its place: seg->created is 1. Then it must not be in use by others. Blocks
- * only for the kernel, while it allocates the pages and faults them in. On an error seg is closed.
+ * takes the segment over with its objects: seg->created is 2. If `size` in pages, or the options'
+ * members or objects, are not those that it was made with, or with IPC_SHM_FRESH, it is discarded,
+ * and a new one of this size takes its place: seg->created is 1. Then it must not be in use by
+ * others. Blocks only for the kernel, while it allocates the pages and faults them in. On an error
+ * seg is closed.
  * ipc_shm_create uses IPC_SHM_DEFAULTS.
  *
  * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
