@@ -230,10 +230,10 @@
  *       calls of the kind above these macros, whose names begin with ipc_spsc_, ipc_mpmc_,
  *       ipc_broadcast_, ipc_record_, ipc_record_broadcast_ and ipc_stream_; a message of known size
  *       is copied by its size.
- *   push_more, flush                              SPSC, records: push with the hint that more is
- *       coming, as ipc_spsc_push_more. The message may be invisible until the next flush, post, push,
- *       send or claim: for long messages between cores that are far apart, where one fence for many
- *       is worth two to three times the rate.
+ *   push_more, flush                              SPSC and records only
+ *       Push with the hint that more is coming, as ipc_spsc_push_more. The message may be invisible
+ *       until the next flush, post, push, send or claim: for long messages between cores that are far
+ *       apart, where one fence for many is worth two to three times the rate.
  *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
  *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
  *       of the dead: as ipc_broadcast_was_slowest and the like.
@@ -538,7 +538,7 @@ struct ipc_watch {
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 4u
+#define IPC_RING_LAYOUT 5u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -9292,7 +9292,7 @@ IPC_INLINE int ipc_monitor_look_(struct ipc_monitor_ *m, void *mem, size_t size)
  *   -EINVAL  mem is not 64-byte aligned, or too small for any ring
  *   -EAGAIN  the ring is not initialised yet; or a writer made marks too fast to be read
  *   -EPROTO  it is no ring, or one of another version, byte order or layout
- *   -EBADMSG it is corrupt
+ *   -EBADMSG  it is corrupt
  */
 IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *s)
 {
