@@ -7125,8 +7125,12 @@ IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key
     rc = ipc_channel_shm_is_ours_(id);
     if (rc == 0)
         return ipc_channel_shm_refuse_(ch);
-    return rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
-           shmctl(id, IPC_RMID, NULL) == 0;
+    if (rc < 0 || shmctl(id, IPC_STAT, &is) != 0)
+        return 0;
+    if (is.shm_nattch != 0)
+        return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm:%s: rings of another size are in use",
+                                   ch->address);
+    return shmctl(id, IPC_RMID, NULL) == 0;
 }
 
 /* Finds the segment and its semaphores; the listener makes them, the other side waits for them. The

@@ -112,15 +112,16 @@ static void half_made_rings_are_waited_for(void **state)
     }
 }
 
-/* A listener that is started again with a smaller maximum wants smaller rings. The sender still has
+/* A listener that is started again with another maximum wants other rings. The sender still has
  * those that are there: what it sends must come. Once it is gone they are replaced. */
 static void rings_in_use_are_not_made_anew(void **state)
 {
-    struct ipc_channel_options large, small;
+    struct ipc_channel_options large, small, larger;
 
     (void)state;
     memset(&large, 0, sizeof large);
-    small = large;
+    small = larger = large;
+    larger.max = 60000;
     large.max = 30000;
     small.max = 100;
     EACH_ROW(0)
@@ -134,6 +135,7 @@ static void rings_in_use_are_not_made_anew(void **state)
         open_as(IPC_SEND);
         send_one(1, 100);
         ipc_channel_close(&in);
+        IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &larger), -EADDRINUSE);
         IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &small), -EADDRINUSE);
         MUST(strstr(ipc_channel_why(&in), "another size") != NULL);
         IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &large), 0);
