@@ -6871,7 +6871,8 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  * sleeper asks the kernel every 8 ms whether the other side is there.
  *
  *   Access   Each process that the segment's mode permits. A segment, or semaphores, of a user
- *            other than this one, root and options.user are refused.
+ *            other than this one, root and options.user are refused. A listener that asks for rings
+ *            of another size, while the other side has those that are there, is refused.
  *   Loss     As over ring:. Once the semaphores were removed, as ipc_channel_unlink does, no death
  *            can be proven and no process can come: what is there is received, and each call that
  *            would wait is -EPIPE, within a second if it waits already.
@@ -6917,14 +6918,29 @@ IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
     return own->removed ? -1 : value != 0;
 }
 
+/* Takes the place of that semaphore, if it is free. 0, or -1 and errno. */
+IPC_INLINE int ipc_channel_sem_hold_(const struct ipc_channel_shm_ *own, unsigned place)
+{
+    struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
+
+    take[0].sem_num = take[1].sem_num = (unsigned short)place;
+    return semop(own->sem, take, 2);
+}
+
+IPC_INLINE void ipc_channel_sem_give_back_(const struct ipc_channel_shm_ *own, unsigned place)
+{
+    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
+
+    gone.sem_num = (unsigned short)place;
+    (void)semop(own->sem, &gone, 1);
+}
+
 /* Takes the place of that semaphore, and makes an id of it. 0, or -1 and errno. */
 IPC_INLINE int ipc_channel_sem_take_(struct ipc_channel_shm_ *own, unsigned place)
 {
     struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
-    struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
-    take[0].sem_num = take[1].sem_num = (unsigned short)place;
-    if (semop(own->sem, take, 2) != 0)
+    if (ipc_channel_sem_hold_(own, place) != 0)
         return -1;
     own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + place;
     own->self[1] = (uint64_t)getpid();
@@ -6993,17 +7009,26 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 }
 
 /* Frees our end of a ring: a process that has it is dead, as we have the place. The listener makes
- * the ring, unless one of the same size is there: what is in it goes on. */
+ * the ring, unless one of the same size is there: what is in it goes on. One of another size may be
+ * in use at the other end, whose place the listener takes meanwhile. 0; -EADDRINUSE: it is. */
 IPC_INLINE int ipc_channel_sem_make_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
                                           int listener, unsigned role)
 {
     struct ipc_spsc_shared *shared = (struct ipc_spsc_shared *)ring->mem;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
+    int is_made = ck_pr_load_64(&shared->is.magic) == IPC_RECORD_MAGIC, rc;
 
     ck_pr_store_64(&shared->end[role == IPC_RECV], 0);
-    if (!listener || (there == capacity && ck_pr_load_64(&shared->is.magic) == IPC_RECORD_MAGIC))
+    if (!listener || (there == capacity && is_made))
         return 0;
-    return ipc_record_init(ring->mem, ring->size, capacity, 1);
+    if (is_made && ipc_channel_sem_hold_(own, 1) != 0)
+        return ipc_ring_refuse_(&own->me, -EADDRINUSE, "rings of another size are in use; bytes",
+                                there, capacity);
+    rc = ipc_record_init(ring->mem, ring->size, capacity, 1);
+    if (is_made)
+        ipc_channel_sem_give_back_(own, 1);
+    return rc;
 }
 
 /* ------------------------------------------------------------------ the segment */
@@ -7114,8 +7139,12 @@ IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key
     rc = ipc_channel_shm_is_ours_(id);
     if (rc == 0)
         return ipc_channel_shm_refuse_(ch);
-    return rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
-           shmctl(id, IPC_RMID, NULL) == 0;
+    if (rc < 0 || shmctl(id, IPC_STAT, &is) != 0)
+        return 0;
+    if (is.shm_nattch != 0)
+        return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm:%s: rings of another size are in use",
+                                   ch->address);
+    return shmctl(id, IPC_RMID, NULL) == 0;
 }
 
 /* Finds the segment and its semaphores; the listener makes them, the other side waits for them. The
@@ -7297,12 +7326,10 @@ IPC_INLINE void ipc_channel_shm_describe_(const struct ipc_channel *ch,
 IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
-    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
 
     ipc_channel_ring_leave_(ch);
-    gone.sem_num = own->me.id % 2;
     if (ipc_channel_sem_is_placed_(own))
-        (void)semop(own->sem, &gone, 1);
+        ipc_channel_sem_give_back_(own, own->me.id % 2);
     if (own->self != NULL)
         (void)munmap(own->self, (size_t)getpagesize());
     if (own->mem != NULL)

@@ -2529,6 +2529,10 @@ IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *
          * it later. Partner: ipc_ring_detach_end_. */
         ck_pr_fence_load(); /* no twin */
         w.count = ck_pr_load_64(left);
+        /* Without it the look could be older than the count: this end would be told of the loss of
+         * a process whose messages it has not taken. Partner: the first fence in
+         * ipc_ring_detach_end_. */
+        ck_pr_fence_load();
         w.state = look(handle, argument);
         if (w.state != 0)
             break;

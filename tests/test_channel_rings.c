@@ -112,6 +112,45 @@ static void half_made_rings_are_waited_for(void **state)
     }
 }
 
+/* A listener that is started again with another maximum wants other rings. The sender still has
+ * those that are there: what it sends must come. Once it is gone they are replaced. */
+static void rings_in_use_are_not_made_anew(void **state)
+{
+    struct ipc_channel_options large, small, larger;
+
+    (void)state;
+    memset(&large, 0, sizeof large);
+    small = larger = large;
+    larger.max = 60000;
+    large.max = 30000;
+    small.max = 100;
+    EACH_ROW(0)
+    {
+        struct ipc_channel in;
+
+        if (!NAMED("ring") && !NAMED("sysvshm"))
+            continue;
+        memset(&in, 0, sizeof in);
+        IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &large), 0);
+        open_as(IPC_SEND);
+        send_one(1, 100);
+        ipc_channel_close(&in);
+        IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &larger), -EADDRINUSE);
+        IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &small), -EADDRINUSE);
+        MUST(strstr(ipc_channel_why(&in), "another size") != NULL);
+        IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &large), 0);
+        IS(ipc_channel_recv(&in, scratch, 1 << 20, ipc_in_ms(LONG_MS)), 100);
+        ipc_channel_close(&in);
+        ipc_channel_close(&ch);
+        IS(ipc_channel_open_with(&in, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &small), 0);
+        IS(ipc_channel_open_with(&ch, uri, IPC_SEND, ipc_in_ms(LONG_MS), &small), 0);
+        send_one(2, 100);
+        IS(ipc_channel_recv(&in, scratch, 1 << 20, ipc_in_ms(LONG_MS)), 100);
+        ipc_channel_close(&in);
+        over();
+    }
+}
+
 /* ------------------------------------------------------------------ from a socket to a ring */
 
 /* AddressSanitizer ends a process that can map nothing. */
@@ -896,6 +935,7 @@ int main(int argc, char **argv)
         TEST(ring_with_a_bell_of_another_kind_is_refused),
         TEST(holder_that_changes_with_each_look_stretches_no_deadline),
         TEST(half_made_rings_are_waited_for),
+        TEST(rings_in_use_are_not_made_anew),
         TEST(auto_says_which_it_became),
         TEST(auto_becomes_a_ring_between_two_users),
         TEST(auto_gives_a_liar_nothing_but_a_closed_socket),

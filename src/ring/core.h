@@ -372,6 +372,10 @@ IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
  */
 IPC_INLINE void ipc_ring_detach_end_(uint64_t *end, uint64_t id)
 {
+    /* Without it the count could be seen before the last message, or room, that this process gave:
+     * its peer would take what is still to come for all. Partner: the second load fence in
+     * ipc_notify_wait_with_peer_. */
+    ck_pr_fence_release();
     /* Before the end is free, so that whoever finds it free finds the count as well. */
     (void)ck_pr_faa_64(end + IPC_RING_LEFT_, 1);
     ipc_ring_leave_end_(end, id);

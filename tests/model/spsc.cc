@@ -13,6 +13,7 @@
  */
 #include "explore.h"
 #include "ipc_ring.h"
+#include "ipc_notify.h"
 
 enum { LARGEST = 8, STRIDE = 16 };
 #define DEFAULT (~UINT64_C(0)) /* replay as attach sets it */
@@ -301,6 +302,84 @@ struct heir : ring<heir, 3> {
     }
 };
 
+/* Sleeps, and wakes when another thread may have done something. */
+static int sleep_once(struct ipc_notify *n, int64_t deadline, ipc_notify_look_ *look, void *handle,
+                      void *argument)
+{
+    (void)n;
+    (void)deadline;
+    (void)look(handle, argument);
+    rl::yield(1, $);
+    return 0;
+}
+
+static int finds_message(void *handle, void *argument)
+{
+    (void)argument;
+    return ipc_spsc_peek(static_cast<struct ipc_spsc_consumer *>(handle)) != NULL;
+}
+
+static int finds_room(void *handle, void *argument)
+{
+    (void)argument;
+    return ipc_spsc_claim(static_cast<struct ipc_spsc_producer *>(handle)) != NULL;
+}
+
+/* A process comes to the other end, and leaves it: a waiter is told of that after it was given all
+ * messages, or all room. */
+struct leaver : ring<leaver, 2> {
+    struct ipc_notify_peer_ peer;
+
+    void before()
+    {
+        struct ipc_spsc_producer p;
+
+        ring<leaver, 2>::before();
+        memset(&peer, 0, sizeof peer);
+        if (now.producer)
+            return;
+        this->produce(p);
+        this->send(p, 0, now.capacity);
+        ipc_spsc_producer_detach(&p);
+    }
+
+    template <typename end> int wait(end &e, unsigned other, ipc_notify_look_ *look)
+    {
+        struct ipc_notify n;
+
+        memset(&n, 0, sizeof n);
+        return ipc_notify_wait_with_peer_(&n, &e.ring->end[other], &e.ring->left[other], &peer,
+                                          IPC_FOREVER, sleep_once, look, &e, NULL);
+    }
+
+    void thread(unsigned index)
+    {
+        struct ipc_spsc_producer p;
+        struct ipc_spsc_consumer c;
+        int n = 0;
+
+        if (index == 0 && now.producer) { /* the end that is left is the producer's */
+            this->produce(p);
+            this->send(p, 0, now.count);
+            ipc_spsc_producer_detach(&p);
+        } else if (index == 0) {
+            this->consume(c, now.replay);
+            this->take(c, 0, now.count);
+            ipc_spsc_consumer_detach(&c);
+        } else if (now.producer) {
+            this->consume(c, now.replay);
+            for (; wait(c, 0, finds_message) == 0; n++)
+                this->take(c, n, n + 1);
+            RL_ASSERT(n == now.count);
+        } else {
+            this->produce(p);
+            for (; wait(p, 1, finds_room) == 0; n++)
+                this->send(p, now.capacity + n, now.capacity + n + 1);
+            RL_ASSERT(n == now.count);
+        }
+    }
+};
+
 template <typename scenario>
 static void run(const char *name, unsigned long iterations, int capacity, int n, uint64_t replay)
 {
@@ -344,5 +423,11 @@ int main(int argc, char **argv)
     run<next_consumer>("next consumer", 50000, 1, 4, 0);
     run<next_consumer>("next consumer", 50000, 2, 6, 0);
     run<next_consumer>("next consumer", 50000, 4, 8, 2);
+    now.producer = true;
+    run<leaver>("leaving producer", 50000, 2, 1, 0);
+    run<leaver>("leaving producer", 50000, 2, 2, 1);
+    now.producer = false;
+    run<leaver>("leaving consumer", 50000, 2, 1, 0);
+    run<leaver>("leaving consumer", 50000, 2, 2, 1);
     return explore_end();
 }
