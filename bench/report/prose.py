@@ -105,8 +105,8 @@ GROWTH = {
     ("attach", "readers"): ("Attaching against readers",
         "The last reader of a lossless broadcast, which looks for a free seat: a word for each that is taken."),
     ("growth", "producers"): ("Throughput against producers",
-        "One process sends by each producer in turn. In a ring of slots a producer that comes back goes over the "
-        "slots that the others have taken, from the place that they say they have reached. Of records each has a lane."),
+        "One process sends by each producer in turn. Of records each has a lane. In a ring of slots one whose "
+        "turn comes has to find the place that the others have reached; that this is what costs is not measured yet."),
     ("attach", "producers"): ("Attaching against producers", "The last producer, which looks for a free seat or lane."),
     ("growth", "rings"): ("Throughput against rings waited for",
         "By ipc_wait_any, of rings that are filled in turn: each look begins behind the ring that was found last."),
