@@ -2923,8 +2923,9 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
  *   term[n % 23]     from       from | LEFT   that producer, before it gives the lane back
  *   tail             any        the tail      the same
  *
- * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
- * the tail; it never sees what an earlier lap left there.
+ * So a consumer may walk from the published head over records to the word 0 at the tail; it never
+ * sees what an earlier lap left there. A new producer walks from where the last term began, or
+ * from `tail` if that producer has left; or from the head, if that is further.
  *
  * The consumer publishes its position for many records at once, but a lane from which all was taken
  * has room for the longest record at any time. That record takes half of the memory. Where the tail
@@ -3926,20 +3927,35 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return ipc_ring_check_size_(me, size, ipc_record_footprint(*capacity, *producers), *producers);
 }
 
+/* Where to look for the tail from: where the last producer in the lane has begun, or where it was
+ * when it left. So nobody walks over what has long been sent. If the consumer has been further
+ * since, the lane's head. */
+IPC_INLINE uint64_t ipc_record_walk_from_(const struct ipc_record_producer *p, uint64_t head)
+{
+    const struct ipc_record_lane_ *l = p->lane;
+    uint64_t terms = ck_pr_load_64(&l->terms), at = head;
+
+    if (terms > 0)
+        at = ck_pr_load_64(&l->term[(terms - 1) % IPC_RECORD_TERMS_].from);
+    at = (at & IPC_RECORD_LEFT_) != 0 ? ck_pr_load_64(&l->tail) : at & ~UINT64_C(7);
+    return at - head <= p->mask + 1 - 8 ? at : head;
+}
+
 /* Finds where a producer goes on that has just taken its lane, and begins its term there. 0; or
  * -EBADMSG, and the lane is free again. */
 IPC_INLINE int ipc_record_find_tail_(struct ipc_record_producer *p)
 {
-    uint64_t count = 0;
+    uint64_t count = 0, head = ck_pr_load_64(p->head);
 
-    p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
-    p->limit = p->tail + p->mask + 1;
+    p->limit = head + p->mask + 1;
     p->claimed = 0;
     p->put_off_word = 0;
-    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) != 0) {
+    p->tail = ipc_record_walk_from_(p, head);
+    if (head % 8 != 0 || ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) != 0 ||
+        p->tail - head > p->mask + 1 - 8) {
         ipc_ring_leave_end_(p->holder, p->id);
         return -EBADMSG;
     }
@@ -4137,8 +4153,8 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
     if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
         if (p->put_off_word != 0)
             ipc_record_publish_put_off_(p);
+        ck_pr_store_64(&p->lane->tail, p->tail); /* a LEFT says that it is there */
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
-        ck_pr_store_64(&p->lane->tail, p->tail);
         if (p->holder == &p->ring->end[0])
             ipc_ring_detach_end_(p->holder, p->id);
         else /* one of several: its term in the lane says so */

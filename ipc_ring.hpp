@@ -582,6 +582,9 @@ struct spsc : detail::ring<detail::spsc_calls<T, Version>> {
     using calls = detail::spsc_calls<T, Version>;
 
     struct producer : detail::slot_producer<calls, T> {
+        /* push, with the hint that more is coming: it may be invisible until the next flush. */
+        IPC_CALL_ result push_more(const T &m) { return calls::c_push_more(&this->h_, &m); }
+        IPC_CALL_ result flush() { return calls::c_flush(&this->h_); }
         uint64_t was_size() const { return calls::c_producer_was_size(&this->h_); }
     };
 
@@ -734,7 +737,21 @@ template <class C> class record_consumer : public end<consumer_of<C>> {
 /* IPC_RECORDS: `how` is the number of producers, 1 to 64; capacity in bytes of each of them. */
 struct records : detail::ring<detail::record_calls> {
     using calls = detail::record_calls;
-    using producer = detail::record_producer<calls>;
+
+    struct producer : detail::record_producer<calls> {
+        /* push, with the hint that more is coming: it may be invisible until the next flush. */
+        IPC_CALL_ result push_more(const void *data, size_t n)
+        {
+            return calls::c_push_more(&h_, data, n);
+        }
+        IPC_CALL_ result flush() { return calls::c_flush(&h_); }
+#ifdef __cpp_lib_span
+        IPC_CALL_ result push_more(std::span<const std::byte> data)
+        {
+            return push_more(data.data(), data.size());
+        }
+#endif
+    };
 
     struct consumer : detail::record_consumer<calls> {
         void replay(uint64_t n) { calls::c_replay(&h_, n); }

@@ -7,15 +7,19 @@ unsigned bench_processes(const struct bench_case *c)
     return 1 + (c->readers > 0 ? c->readers : 1);
 }
 
+static int is_stream(const struct bench_case *c)
+{
+    return strcmp(c->test, "stream") == 0 || strcmp(c->test, "growth") == 0;
+}
+
 int bench_is_rate(const struct bench_case *c)
 {
-    return strcmp(c->test, "stream") == 0 || strcmp(c->test, "many") == 0;
+    return is_stream(c) || strcmp(c->test, "many") == 0;
 }
 
 int bench_has_windows(const struct bench_case *c)
 {
-    return strcmp(c->test, "stream") == 0 || strcmp(c->test, "post_idle") == 0 ||
-           bench_is_round_trip(c);
+    return is_stream(c) || strcmp(c->test, "post_idle") == 0 || bench_is_round_trip(c);
 }
 
 int bench_is_round_trip(const struct bench_case *c)
@@ -26,4 +30,9 @@ int bench_is_round_trip(const struct bench_case *c)
 int bench_is_recovery(const struct bench_case *c)
 {
     return strcmp(c->test, "recover") == 0;
+}
+
+int bench_is_attach(const struct bench_case *c)
+{
+    return strcmp(c->test, "attach") == 0;
 }

@@ -111,6 +111,9 @@ BENCH_EXTERN int bench_has_windows(const struct bench_case *c);
 /* Does the case measure how long it takes to recover from a kill? */
 BENCH_EXTERN int bench_is_recovery(const struct bench_case *c);
 
+/* Does the case measure how long it takes to attach? Each attach is timed by itself. */
+BENCH_EXTERN int bench_is_attach(const struct bench_case *c);
+
 /* Does the case measure round trips? Some of them are then timed each by itself. */
 BENCH_EXTERN int bench_is_round_trip(const struct bench_case *c);
 

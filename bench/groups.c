@@ -20,6 +20,7 @@ BENCH_GROUP_DECLARE(wake);
 BENCH_GROUP_DECLARE(sizes);
 BENCH_GROUP_DECLARE(latency);
 BENCH_GROUP_DECLARE(recover);
+BENCH_GROUP_DECLARE(growth);
 
 /* NULL where the peer's package is missing: the Makefile then leaves its file out. */
 WEAK(jack)
@@ -44,7 +45,7 @@ const struct bench_case *group_cases(size_t n)
         bench_zmq,        bench_nng,    bench_many,    bench_rte,          bench_boost,
         bench_moodycamel, bench_tbb,    bench_urcu,    bench_readerwriter, bench_kernel,
         bench_channel,    bench_wake,   bench_sizes,   bench_iceoryx,      bench_ipc_zmq,
-        bench_latency,    bench_recover};
+        bench_latency,    bench_recover, bench_growth};
 
     if (n >= sizeof groups / sizeof groups[0])
         return NULL;

@@ -13,6 +13,8 @@ static const struct test tests[] = {
     {"stream", "stream: messages a second, one at a time", "msg/s", "M msg/s", 1e6, 2, NULL},
     {"many", "many: messages a second, several producers and consumers", "msg/s", "M msg/s", 1e6, 2,
      NULL},
+    {"growth", "growth: messages a second, one at a time, as work grows", "msg/s", "M msg/s", 1e6, 2,
+     NULL},
     {"pingpong", "pingpong: a round trip, both sides polling", "ns", "ns", 1, 0, NULL},
     {"latency", "latency: from when a message was due until it was there", "ns", "ns", 1, 0, NULL},
     {"burst", "burst: the same, of 32 or 256 messages due at once, a thousand times a second", "ns",
@@ -21,6 +23,7 @@ static const struct test tests[] = {
     {"post_idle", "post_idle: a store and a post while nobody sleeps", "ns", "ns", 1, 2, NULL},
     {"recover", "recover: from the kill of a receiver to the next message that its successor has",
      "ns", "us", 1e3, 0, NULL},
+    {"attach", "attach: how long it takes to attach, as work grows", "ns", "us", 1e3, 2, NULL},
     {"idle", "idle: processor time while asleep", "%", "% of a core", 1, 4, NULL},
 };
 
@@ -61,7 +64,7 @@ static double figure_of(const struct result *x, const struct outcome *o)
         return (double)o->taken * 1e9 / ns;
     if (strcmp(x->of->test, "idle") == 0)
         return 100 * ns / count;
-    if (x->of->rate > 0 || bench_is_recovery(x->of))
+    if (x->of->rate > 0 || bench_is_recovery(x->of) || bench_is_attach(x->of))
         return o->typical;
     return bench_is_rate(x->of) ? count * 1e9 / o->typical : o->typical / count;
 }
@@ -92,7 +95,7 @@ void results_record(struct result *x, int round, const struct outcome *o)
 int results_by_shape(const struct bench_case *c)
 {
     return strcmp(c->test, "wake") == 0 || strcmp(c->test, "many") == 0 || c->rate > 0 ||
-           bench_is_recovery(c);
+           bench_is_recovery(c) || strcmp(c->test, "growth") == 0 || bench_is_attach(c);
 }
 
 int results_leaves_out(const struct bench_case *c)
@@ -119,7 +122,7 @@ static int by_test(const void *a, const void *b)
         return left->state < right->state ? -1 : 1;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? -1 : 1;
-    return results_by_shape(x) ? strcmp(x->shape, y->shape) : 0;
+    return results_by_shape(x) ? strverscmp(x->shape, y->shape) : 0;
 }
 
 /* The median, which leaves the values in their order. */

@@ -48,13 +48,16 @@ static void shuffle(int order[RESULTS])
     }
 }
 
-/* Runs a case until a run is usable, and the cores were as near after it as before; twice at most. *state: before and after. */
+static int64_t end = INT64_MAX; /* when nothing is measured again, and no later round goes on */
+
+/* Runs a case until a run is usable, and the cores were as near after it as before; twice at most.
+ * *state: before and after. */
 static void measure(struct result *x, int round, enum distance *state)
 {
     struct outcome o;
     int i;
 
-    for (i = 0; i < 2 && x->amount.count > 0; i++) {
+    for (i = 0; i < 2 && x->amount.count > 0 && (i == 0 || ipc_clock() < end); i++) {
         enum distance before = *state;
 
         if (run_case(x->of, x->amount, &o) != 0) {
@@ -76,7 +79,7 @@ static void measure_round(int round, int rounds)
     int order[RESULTS], i;
 
     shuffle(order);
-    for (i = 0; i < cases(); i++) {
+    for (i = 0; i < cases() && (round == 0 || ipc_clock() < end); i++) {
         struct result *x = &results[DISTANCES * order[i]];
 
         show_progress(round, rounds, x->of, i);
@@ -86,11 +89,11 @@ static void measure_round(int round, int rounds)
 }
 
 /* Is there time for one more round, after so many that have taken `ns` together? */
-static int has_time(const struct plan *p, int rounds, int64_t ns, int64_t began)
+static int has_time(const struct plan *p, int rounds, int64_t ns)
 {
     if (p->seconds == 0 || rounds == 0)
         return 1;
-    return ipc_clock() + ns / rounds < began + p->seconds * INT64_C(1000000000);
+    return ipc_clock() + ns / rounds < end;
 }
 
 int rounds_measure(const struct plan *p)
@@ -101,13 +104,15 @@ int rounds_measure(const struct plan *p)
     double part = noise_ours() < 0.3 ? noise_ours() / 0.3 : 1;
     int round, i, failed;
 
+    if (p->seconds > 0)
+        end = began + p->seconds * INT64_C(1000000000);
     for (i = 0; i < results_count; i += DISTANCES) {
         show_progress(0, p->rounds, results[i].of, 0);
         results[i].amount = run_calibrate(results[i].of, (uint64_t)(part * (double)p->length));
     }
     failed = remove_failed();
     then = ipc_clock();
-    for (round = 0; round < p->rounds && has_time(p, round, ipc_clock() - then, began); round++)
+    for (round = 0; round < p->rounds && has_time(p, round, ipc_clock() - then); round++)
         measure_round(round, p->rounds);
     failed += remove_failed();
     if (isatty(STDERR_FILENO))

@@ -25,7 +25,7 @@ int run_core[2];
 #define MOST_LEFT_OUT 0.95
 enum { LEAST = 10, LEAST_NS = 500000 };
 
-enum { KILLS = 4 }; /* of a run of test "recover" */
+enum { KILLS = 4, ATTACHES = 1000 }; /* of a run of test "recover", of "attach" at most */
 
 static struct bench_shared *shared; /* of the run that runs; run_case makes it */
 
@@ -313,7 +313,7 @@ static void typical_windows(const struct bench_run *r, struct outcome *o)
     o->left_out = o->left_out < 1 ? o->left_out + (1 - o->left_out) * thrown : 1;
 }
 
-/* The median latency, or time to recover. */
+/* The median latency, or time to recover or to attach. */
 static void typical_message(const struct bench_run *r, struct outcome *o)
 {
     o->typical = (double)histogram_at(&shared->latencies, 50);
@@ -341,7 +341,7 @@ static void sum_up(const struct bench_run *r, double used, struct outcome *o)
     o->left_out = (double)shared->left_out / (double)o->ns;
     if (bench_has_windows(c))
         typical_windows(r, o);
-    else if (c->rate > 0 || bench_is_recovery(c))
+    else if (c->rate > 0 || bench_is_recovery(c) || bench_is_attach(c))
         typical_message(r, o);
     o->is_usable = 1;
     if (c->rate > 0)
@@ -410,6 +410,8 @@ struct amount run_calibrate(const struct bench_case *c, uint64_t ns)
         a.count = 8 * ns;
     else if (bench_is_recovery(c))
         a.count = KILLS;
+    else if (bench_is_attach(c))
+        a.count = ATTACHES;
     else if (c->producers > 0) /* processes that share a core all get their turns */
         a.count = ns * bench_processes(c) / 4;
     else if (c->rate > 0) /* twice as long, as rare messages tell about the tail */

@@ -155,14 +155,35 @@ static void print_wakes(void)
     }
 }
 
-/* Is this state that of a good part of the results, not of a moment? */
+/* Rows that were measured in this state; *cases: in any. */
+static int rows_in_state(int *cases)
+{
+    int i, k, n = 0;
+
+    for (*cases = i = 0; i < results_count; i++) {
+        n += results[i].state == state;
+        for (k = 0; k < i && results[k].of != results[i].of; k++)
+            ;
+        *cases += k == i;
+    }
+    return n;
+}
+
+/* Is this state that of half of the rows, at least? A table with holes is of no use. */
 static int is_shown(void)
 {
-    int i, n = 0;
+    int cases, n = rows_in_state(&cases);
 
-    for (i = 0; i < results_count; i++)
-        n += results[i].state == state;
-    return 4 * n >= results_count;
+    return 2 * n >= cases;
+}
+
+static void print_seldom(void)
+{
+    int cases, n = rows_in_state(&cases);
+
+    if (n > 0 && 2 * n < cases)
+        printf("\nCores %s each other were seen too seldom to show: in %d of %d rows.\n",
+               state == DISTANCE_NEAR ? "near" : "far from", n, cases);
 }
 
 void summary_print(const json_t *machine)
@@ -177,6 +198,7 @@ void summary_print(const json_t *machine)
                "What was interrupted is left out; p99 and wakes are not as on a quiet machine.\n",
                json_string_value(json_object_get(noise, "why")));
     for (state = DISTANCE_NEAR; state < DISTANCES; state++) {
+        print_seldom();
         if (!is_shown())
             continue;
         printf("\nCores %s each other: one line there and back takes %.0f ns.\n",

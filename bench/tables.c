@@ -94,7 +94,9 @@ static void print_latency(const struct result *x)
 
 static void print_name(const struct bench_case *c)
 {
-    if (c->producers > 0)
+    if (bench_is_attach(c) || strcmp(c->test, "growth") == 0)
+        printf("%-12s %-14s %2llu", c->system, c->shape, (unsigned long long)c->bytes);
+    else if (c->producers > 0)
         printf("%-12s %-13s %3llu", c->system, c->shape, (unsigned long long)c->bytes);
     else if (strcmp(c->test, "wake") == 0 && strcmp(c->shape, "channel") != 0)
         printf("%-20s %9s", c->system, c->shape);

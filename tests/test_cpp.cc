@@ -89,6 +89,9 @@ void slots_go_in_and_come_out(void **)
     assert_int_equal(in.was_size(), 4);
     assert_int_equal(in.pop_n(got, 4).count(), 4);
     assert_int_equal(got[3].ns, 4);
+    assert_true(bool(out.push_more(many[1])) && bool(out.flush()));
+    assert_true(bool(in.pop(t)));
+    assert_int_equal(t.ns, 2);
     tick *slot = out.claim();
     assert_non_null(slot);
     slot->ns = 9;
@@ -163,7 +166,7 @@ void bytes_and_elements(void **)
 
     assert_true(bool(out.create(p.seg, "logs", 4096, 2u)));
     assert_true(bool(in.open(p.seg, "logs")));
-    assert_true(bool(out.push("hello", 5)));
+    assert_true(bool(out.push_more("hello", 5)) && bool(out.flush()));
     assert_int_equal(in.pop(line, 3).error(), EMSGSIZE);
     assert_int_equal(in.recv(line, sizeof line, 1s).count(), 5);
     assert_memory_equal(line, "hello", 5);
@@ -239,6 +242,8 @@ void handles_that_are_closed_refuse(void **)
     assert_null(in.peek());
     assert_int_equal(play.send(nullptr, 3, 1s).error(), EINVAL);
     assert_int_equal(logs.push("x", 1).error(), EINVAL);
+    assert_int_equal(logs.push_more("x", 1).error(), EINVAL);
+    assert_int_equal(logs.flush().error(), EINVAL);
     assert_int_equal(take.recv(n, ipc::forever).error(), EINVAL);
     assert_int_equal(news.push(1).error(), EINVAL);
     assert_int_equal(in.open(seg, "ticks").error(), EINVAL);

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import ipc_ring
@@ -307,6 +308,54 @@ class Kinds(WithSegment):
                 break
         self.assertEqual(inp.pop(), long)
 
+    def test_more_is_coming(self):
+        long = [bytes([i]) * 4096 for i in range(8)]  # so long that rings may put them off
+        kinds = Spsc(4096), Mpmc(4096), Broadcast(4096), Records(), RecordBroadcast()
+        for i, kind in enumerate(kinds):
+            size = 65536 if "Record" in type(kind).__name__ else 8
+            with kind.producer(self.seg, str(i), size) as out, kind.consumer(self.seg, str(i)) as inp:
+                for message in long[:3]:
+                    out.push_more(message)
+                out.flush()
+                self.assertEqual([bytes(inp.pop()) for _ in range(3)], long[:3])
+                self.assertRaises(ipc_ring.Empty, inp.pop)
+                with self.assertRaises(ipc_ring.Full):
+                    for message in long * 3:
+                        out.push_more(message)
+                self.assertEqual(inp.pop(), long[0])
+        self.assertRaises(ipc_ring.Closed, out.push_more, long[0])
+        self.assertRaises(ipc_ring.Closed, out.flush)
+
+    def test_a_flush_wakes_a_sleeper(self):
+        out = Spsc(4096).producer(self.seg, "ring", 16)
+        inp = Spsc(4096).consumer(self.seg, "ring")
+        got = []
+        sleeper = threading.Thread(target=lambda: got.append(inp.recv(LONG)))
+        sleeper.start()
+        time.sleep(0.1)
+        began = time.monotonic()
+        out.push_more(bytes(4096))
+        out.flush()
+        sleeper.join()
+        self.assertLess(time.monotonic() - began, 0.5)  # it looks by itself after a second
+        self.assertEqual(got, [bytes(4096)])
+
+    def test_records_by_the_list(self):
+        with Records().producer(self.seg, "r", 65536) as out, Records().consumer(self.seg, "r") as inp:
+            many = [bytes([i]) * 4096 for i in range(200)]
+            got = []
+            taker = threading.Thread(target=lambda: got.extend(inp.recv(LONG) for _ in many))
+            taker.start()
+            self.assertEqual(out.send_n(many, LONG), 200)
+            taker.join()
+            self.assertEqual(got, many)
+            self.assertEqual(out.send_n([]), 0)
+            self.assertEqual(out.send_n(iter(many), 0.01), len(inp.recv_n(100, 0)))
+            self.assertRaises(TypeError, out.send_n, [b"first", 2])
+            self.assertEqual(inp.pop(), b"first")
+            self.assertRaises(ipc_ring.TooLarge, out.send_n, [bytes(100000)])
+            self.assertRaises(ipc_ring.Timeout, lambda: out.send_n(many, 0) and out.send_n(many, 0))
+
     def test_streams_in_place(self):
         audio = Stream("f4")
         out = audio.producer(self.seg, "audio", 1024)
@@ -450,10 +499,14 @@ class Hostile(WithSegment):
     def calls(self, ends, server, client):
         for out, inp in ends:
             n = [1] if hasattr(inp, "wait") else []  # a stream: how many
-            room = [] if hasattr(out, "send_n") else [1]
+            room = [] if hasattr(out, "push_n") else [1]
             yield lambda: out.push(b"12345678")
             yield lambda: inp.pop(*n)
             yield lambda: out.send(b"87654321", 0)
+            if hasattr(out, "flush"):
+                yield lambda: out.push_more(b"12345678")
+                yield out.flush
+                yield lambda: inp.recv_n(8, 0)
             yield lambda: (inp.recv if n else inp.recv_n)(8, 0)
             yield lambda: bytes(out.claim(*room, 0))
             yield out.commit

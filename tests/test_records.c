@@ -195,6 +195,60 @@ static void what_goes_in_comes_out_in_its_order(void **state)
                 every_call(capacity, producers, from[k]);
 }
 
+/* A producer does not walk over what others sent before they left in good order, as that may be
+ * millions of records: here it would find a word that is none. What one sent that was killed it
+ * walks over, from there or from the consumer's position, whichever is further. */
+static void a_producer_begins_where_the_last_one_left(void **state)
+{
+    enum { CAPACITY = 256 };
+    size_t size = ipc_record_footprint(CAPACITY, 1), sum, kills;
+    unsigned char *mem = guarded(size), buffer[64];
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)mem;
+    uint64_t *first = (uint64_t *)(void *)(mem + size - CAPACITY), was;
+    struct ipc_record_producer p;
+    struct ipc_record_consumer c;
+
+    (void)state;
+    IS(ipc_record_init(mem, size, CAPACITY, 1), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_push(&p, "one", 3), 0);
+    ipc_record_producer_detach(&p);
+    was = *first;
+    *first = ~UINT64_C(0);
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    *first = was;
+    IS(ipc_record_push(&p, "two", 3), 0);
+    r->s.end[0] = 0; /* as if it was killed */
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_push(&p, "six", 3), 0);
+    IS(ipc_record_pop(&c, buffer, sizeof buffer), 3);
+    assert_memory_equal(buffer, "one", 3);
+    IS(ipc_record_pop(&c, buffer, sizeof buffer), 3);
+    assert_memory_equal(buffer, "two", 3);
+    IS(ipc_record_pop(&c, buffer, sizeof buffer), 3);
+    assert_memory_equal(buffer, "six", 3);
+    for (sum = kills = 0; kills < 200; kills++) { /* several laps */
+        IS(ipc_record_push(&p, buffer, kills % 60), 0);
+        IS(ipc_record_pop(&c, buffer, sizeof buffer), kills % 60);
+        IS(ipc_record_pop(&c, buffer, sizeof buffer), -EAGAIN);
+        sum += ipc_record_bytes_(kills % 60);
+        r->s.end[0] = 0;
+        IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    }
+    MUST(sum > 4 * CAPACITY);
+    for (kills = 0; kills < 20; kills++) { /* the consumer is laps ahead of where the term began */
+        IS(ipc_record_push(&p, buffer, 50), 0);
+        IS(ipc_record_pop(&c, buffer, sizeof buffer), 50);
+    }
+    r->s.end[0] = 0;
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_push(&p, "end", 3), 0);
+    IS(ipc_record_pop(&c, buffer, sizeof buffer), 3);
+    assert_memory_equal(buffer, "end", 3);
+    unguard(mem, size);
+}
+
 /* Every length at every offset fits into an empty ring, also if the record or just its word ends
  * exactly at the end of the memory. */
 static void the_longest_record_fits_at_every_offset(void **state)
@@ -940,6 +994,9 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
             case 6:
                 ipc_record_lane_at_(s, (unsigned)chance(LANES))->term[chance(4)].from += evil;
                 break;
+            case 4:
+                ipc_record_lane_at_(s, (unsigned)chance(LANES))->tail += chance(2) ? evil : 8;
+                break;
             case 0:
                 word[chance(CAPACITY * LANES / 8)] = evil;
                 break;
@@ -1558,6 +1615,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(what_goes_in_comes_out_in_its_order),
+        TEST(a_producer_begins_where_the_last_one_left),
         TEST(the_longest_record_fits_at_every_offset),
         TEST(a_drained_lane_has_room_for_the_longest),
         TEST(claims_stay_where_they_are),

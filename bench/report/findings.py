@@ -48,6 +48,16 @@ def ways(run):
     return {way: of for way, of in found.items() if any(len(at) > 1 for at in of.values())}
 
 
+def growing(run):
+    """{(test, what grows): {system: {how many: row}}}, where there are two points at least."""
+    found = {}
+    for r in run.rows("growth") + run.rows("attach") + run.rows("wake"):
+        m = re.fullmatch(r"([a-z]+)_(\d+)", r["shape"])
+        if m:
+            found.setdefault((r["test"], m[1]), {}).setdefault(label(r), {})[int(m[2])] = r
+    return {key: of for key, of in found.items() if any(len(at) > 1 for at in of.values())}
+
+
 def leaders(rows, n=3):
     """Ours, the limits, and the first n of the others: as many as one plot can tell apart."""
     found = []

@@ -20,6 +20,7 @@ def sections_of(run, state, other):
         ("latency", "Latency at a fixed rate", sections.latency(part)),
         ("limit", "Against the machine's limit", sections.limit(part)),
         ("scaling", "More producers, more consumers", sections.many(part)),
+        ("growth", "Cost as work grows", sections.growth(part)),
         ("waking", "Asleep until woken", sections.waking(part)),
         ("cpu", "Processor time for each message", sections.processor_time(part)),
         ("layer", "What the layer costs", sections.layers(part)),

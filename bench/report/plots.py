@@ -4,7 +4,7 @@ import matplotlib.ticker
 from canvas import COLOUR, Plot
 from rows import PERCENTILES, is_rate, percentile, unmixed
 from systems import below, is_channel, label, role, scheme
-from units import duration, rate, value
+from units import duration, rate, size, value
 
 
 def family(at):
@@ -129,6 +129,26 @@ def scaling(name, way, of):
         ends.append((list(at)[-1], rows[-1]["median"], k, family(at), ours))
     plot.labels(ends)
     return plot.svg(f"{way}: messages a second")
+
+
+def growth(name, of):
+    """Medians against what grows, both logarithmic. of: {system: {number: row}}"""
+    of = {k: dict(sorted(at.items())) for k, at in of.items()}
+    rows = [r for at in of.values() for r in at.values()]
+    ns = sorted({n for at in of.values() for n in at})
+    plot = Plot(name, 280)
+    low, high = min(r["median"] for r in rows), max(r["median"] for r in rows)
+    plot.log("y", min(low, high / 20), max(high, low * 20), rate if is_rate(rows[0]) else duration)
+    plot.ax.set_xscale("log", base=2)
+    shown = ns if len(ns) <= 4 else ns[::2]
+    plot.ax.set_xticks(shown, [size(n).removesuffix("\u00a0B").replace("iB", "i") for n in shown])
+    plot.ax.minorticks_off()
+    ends = []
+    for k, at in of.items():
+        plot.line(list(at), [r["median"] for r in at.values()], list(at.values()), "ours")
+        ends.append((list(at)[-1], list(at.values())[-1]["median"], k, "ours", False))
+    plot.labels(ends)
+    return plot.svg("cost as work grows")
 
 
 def layer(run, name):

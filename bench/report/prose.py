@@ -2,6 +2,7 @@
 
 TESTS = {
     "stream": "Throughput, one message at a time", "many": "Several producers and consumers",
+    "growth": "Throughput, as work grows", "attach": "Attaching, as work grows",
     "pingpong": "Round trips, polling", "latency": "One way, at a fixed rate", "burst": "Bursts",
     "wake": "Round trips, asleep until woken", "post_idle": "A post while nobody sleeps",
     "recover": "From a receiver's death to the next message", "idle": "Processor time while asleep",
@@ -87,6 +88,33 @@ GLOSSARY = (
     ("missed",
      "Of a lossy broadcast: the part that a reader was told that it missed."),
 )
+
+# What grows, as it stands in the shapes of tests "growth", "attach" and "wake": what a plot of each test is called, and
+# why it is flat or not.
+GROWTH = {
+    ("growth", "slots"): ("Throughput against capacity",
+        "Messages of 8 bytes. In a ring of 16 slots each side waits for the other's line all the time. A ring that is "
+        "larger than the caches is read from memory, but in order, so that the processor fetches ahead."),
+    ("attach", "slots"): ("Attaching against capacity",
+        "Both ends of a ring that is half full: the tail is found by bisection, or from where the last producer left. "
+        "To open a segment takes as long as the kernel needs for its pages; without prefault each page costs as much "
+        "when it is first touched."),
+    ("growth", "readers"): ("Throughput against readers",
+        "What the writer sends, one process with all the readers. A lossless writer waits until all have read, so n "
+        "readers on one core get an n-th each; a lossy one waits for none."),
+    ("attach", "readers"): ("Attaching against readers",
+        "The last reader of a lossless broadcast, which looks for a free seat: a word for each that is taken."),
+    ("growth", "producers"): ("Throughput against producers",
+        "One process sends by each producer in turn. Of records each has a lane. In a ring of slots one whose "
+        "turn comes has to find the place that the others have reached; that this is what costs is not measured yet."),
+    ("attach", "producers"): ("Attaching against producers", "The last producer, which looks for a free seat or lane."),
+    ("growth", "rings"): ("Throughput against rings waited for",
+        "By ipc_wait_any, of rings that are filled in turn: each look begins behind the ring that was found last."),
+    ("wake", "rings"): ("Asleep on many rings, there and back",
+        "Both sides on one core. For ipc_wait_any the kernel takes each ring's futex, half a microsecond each, and "
+        "128 at most. One notifier for all rings costs a look at each ring."),
+    ("attach", "rings"): ("Attaching one ring of many", "It is found by its name among those of the segment."),
+}
 
 HOW = (
     "Every case runs in fresh processes for each run, each process on a core of its own unless the table "

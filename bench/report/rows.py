@@ -11,7 +11,7 @@ PERCENTILES = ("50", "90", "99", "99.9", "99.99", "max")
 
 
 def unit(r):
-    return {"stream": "msg/s", "many": "msg/s", "idle": "%"}.get(r["test"], "ns")
+    return {"stream": "msg/s", "many": "msg/s", "growth": "msg/s", "idle": "%"}.get(r["test"], "ns")
 
 
 def waiting(r):
@@ -79,9 +79,10 @@ class Run:
 
     def states(self):
         """The states of the cores that were seen, the one with most runs first. A glimpse of a state, with less than
-        a quarter of the rows, is not one."""
+        half of the rows, is not one."""
+        cases = {(r["system"], r["test"], r["shape"], r["bytes"]) for r in self.results}
         runs = {s: [r["runs"] for r in self.results if r["state"] == s] for s in STATES}
-        return sorted((s for s in STATES if runs[s] and 4 * len(runs[s]) >= len(self.results)), key=lambda s: -sum(runs[s]))
+        return sorted((s for s in STATES if runs[s] and 2 * len(runs[s]) >= len(cases)), key=lambda s: -sum(runs[s]))
 
     def of(self, state):
         """The same run with the rows of one state only."""

@@ -2,11 +2,11 @@
 without a body is left out."""
 import html
 
-from findings import leaders, line_trips, ranking, tails, ways
+from findings import growing, leaders, line_trips, ranking, tails, ways
 from journey import drawing
 from markup import KEY, definitions, figure, plots
-from plots import by_size, dots, layer, percentiles, scaling, shares
-from prose import GLOSSARY, HOW
+from plots import by_size, dots, growth as growth_plot, layer, percentiles, scaling, shares
+from prose import GLOSSARY, GROWTH, HOW
 from rows import nearest
 from systems import label
 from tables import limits
@@ -86,6 +86,14 @@ def many(run):
     figures.append(figure("One more producer is stopped in the middle of a push", "What the others still do.",
                           dots("held", held, "one producer stopped")))
     return f"<p>{text}</p>", plots(*figures)
+
+
+def growth(run):
+    found = growing(run)
+    return ("<p>What a ring costs must not depend on how large it is, or on how many use it. Where a line is not flat, "
+            "the reason stands beside it.</p>"), plots(
+        *(figure(title, why, growth_plot("-".join(key), found[key])) for key, (title, why) in GROWTH.items()
+          if key in found))
 
 
 def waking(run):

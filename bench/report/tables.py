@@ -22,7 +22,7 @@ EXTRA = {
 
 def by_shape(test):
     """Are the shapes of the test different things, which stand apart in its table?"""
-    return test in ("many", "wake", "recover")
+    return test in ("many", "wake", "recover", "growth", "attach")
 
 
 def columns(run, test, rows):

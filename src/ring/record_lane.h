@@ -19,8 +19,9 @@
  *   term[n % 23]     from       from | LEFT   that producer, before it gives the lane back
  *   tail             any        the tail      the same
  *
- * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
- * the tail; it never sees what an earlier lap left there.
+ * So a consumer may walk from the published head over records to the word 0 at the tail; it never
+ * sees what an earlier lap left there. A new producer walks from where the last term began, or
+ * from `tail` if that producer has left; or from the head, if that is further.
  *
  * The consumer publishes its position for many records at once, but a lane from which all was taken
  * has room for the longest record at any time. That record takes half of the memory. Where the tail

@@ -41,6 +41,65 @@ static PyObject *record_send(PyObject *self, PyObject *const *args, Py_ssize_t n
     return put_record((struct end *)self, a[0], deadline, 1);
 }
 
+static PyObject *record_push_more(PyObject *self, PyObject *record)
+{
+    struct end *e = (struct end *)self;
+    Py_buffer from;
+    int64_t rc;
+
+    if (PyObject_GetBuffer(record, &from, PyBUF_SIMPLE) != 0)
+        return NULL;
+    rc = begin(e) != 0 ? PENDING : put_more(e, &from, (size_t)from.len);
+    PyBuffer_Release(&from);
+    if (rc < 0)
+        return raise_error(rc, NULL, 1);
+    Py_RETURN_NONE;
+}
+
+/* Puts one of many in. Before it waits for room the other end is woken. */
+static int64_t put_one_of_many(struct end *e, PyObject *record, int64_t deadline)
+{
+    Py_buffer from;
+    int64_t rc;
+
+    if (PyObject_GetBuffer(record, &from, PyBUF_SIMPLE) != 0)
+        return PENDING;
+    rc = begin(e) != 0 ? PENDING : put_more(e, &from, (size_t)from.len);
+    if (rc == -EAGAIN) {
+        rc = flush(e);
+        if (rc == 0)
+            rc = move(e, from.buf, (size_t)from.len, (size_t)from.len, deadline);
+    }
+    PyBuffer_Release(&from);
+    return rc;
+}
+
+static PyObject *record_send_n(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                               PyObject *keywords)
+{
+    static const char *const names[] = {"records", "timeout"};
+    struct end *e = (struct end *)self;
+    PyObject *a[2], *all;
+    Py_ssize_t done;
+    int64_t deadline, rc = 0, flushed;
+
+    if (get_arguments("send_n", names, 1, 2, args, n, keywords, a) != 0 ||
+        to_deadline(a[1], &deadline) != 0 ||
+        (all = PySequence_Fast(a[0], "send_n takes a sequence of records")) == NULL)
+        return NULL;
+    if (begin(e) != 0)
+        rc = PENDING;
+    for (done = 0; rc >= 0 && done < PySequence_Fast_GET_SIZE(all); done += rc >= 0)
+        rc = put_one_of_many(e, PySequence_Fast_GET_ITEM(all, done), deadline);
+    Py_DECREF(all);
+    if (e->h != NULL && !e->busy) {
+        flushed = flush(e);
+        rc = flushed < 0 && rc >= 0 ? flushed : rc;
+    }
+    return rc == PENDING || (rc < 0 && done == 0) ? raise_error(rc, NULL, 1)
+                                                  : PyLong_FromSsize_t(done);
+}
+
 /* n and a deadline of claim and peek, which need n. */
 static int get_count(const char *call, PyObject *const *args, Py_ssize_t n, PyObject *keywords,
                      Py_ssize_t *count, int64_t *deadline)
@@ -229,6 +288,19 @@ static PyMethodDef record_producer_methods[] = {
      "ipc_ring._errors.TooLarge: [Errno 90] longer than the ring can ever take"},
     {"push", record_push, METH_O,
      "push($self, record, /)\n--\n\nAs send, but Full where there is no room now."},
+    {"send_n", FAST(record_send_n),
+     "send_n($self, records, timeout=None)\n--\n\n"
+     "Sends the records of a list or other sequence, which costs less than one at a time. Returns how\n"
+     "many: fewer than all where the time was over, or the other end has left.\n\n"
+     ">>> out.send_n([b'a line', b'', b'and another'])\n"
+     "3\n"
+     ">>> inp.recv_n(10)\n"
+     "[b'a line', b'', b'and another']"},
+    {"push_more", record_push_more, METH_O,
+     "push_more($self, record, /)\n--\n\n"
+     "As push, with the hint that more is coming: the other end may see it only after flush or the next\n"
+     "of the other calls, and is not woken. A broadcast knows no hint."},
+    FLUSH_METHOD,
     {"claim", FAST(claim_n),
      "claim($self, n, timeout=None)\n--\n\n"
      "Room for a record of up to n bytes, to write it in place: a Row.\n\n"

@@ -44,6 +44,10 @@ struct ring_end {
     /* Slots, streams: up to n, and how many. Records: one of n bytes, 0; or one of up to n bytes,
      * and its length. Wakes the other end. */
     int64_t (*move)(void *h, void *messages, size_t n);
+    /* As move, with the hint that more is coming: the other end may not see it, and is not woken,
+     * before flush or the next of the other calls. */
+    int (*push_more)(void *h, const void *message, size_t n);
+    int (*flush)(void *h);
     /* What can be written to, or read, in place: n elements or bytes; *n is set for a record. */
     void *(*claim)(void *h, size_t *n);
     int (*commit)(void *h, size_t n);
@@ -235,7 +239,7 @@ struct ring_end {
 
 #define any_spsc_version_ opening.version
 IPC_RING_MEMORY_(any_spsc, spsc, IPC_SPSC_TYPE, opening.bytes, IPC_RING_PLAIN_, 0, opening.bytes)
-IPC_RING_END_(any_spsc, spsc, producer, raw, 0, (void)0, opening.bytes, me)
+IPC_RING_END_(any_spsc, spsc, producer, raw, 0, (void)ipc_spsc_flush(&h->raw), opening.bytes, me)
 IPC_RING_END_(any_spsc, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), opening.bytes, me)
 IPC_ANY_SLOTS_(spsc, raw)
 IPC_RING_SAYS_(any_spsc, spsc, const, uint64_t, was_size)
@@ -249,6 +253,22 @@ IPC_ANY_MOVES_(spsc, raw, (void)p)
 IPC_ANY_SIZE_(spsc, producer)
 IPC_ANY_SIZE_(spsc, consumer)
 IPC_ANY_REPLAY_(spsc)
+static int any_spsc_push_more_(void *h, const void *message, size_t n)
+{
+    struct any_spsc_producer *p = (struct any_spsc_producer *)h;
+
+    (void)n;
+    return ipc_spsc_push_more(&p->raw, message, (size_t)p->raw.bytes);
+}
+static int any_spsc_flush_(void *h)
+{
+    struct any_spsc_producer *p = (struct any_spsc_producer *)h;
+    int rc = ipc_spsc_flush(&p->raw);
+
+    if (rc == 0)
+        IPC_ANY_WAKE_(p, raw, data, data_bell);
+    return rc;
+}
 
 #define any_mpmc_version_ opening.version
 IPC_RING_MEMORY_(any_mpmc, mpmc, IPC_MPMC_TYPE, opening.bytes, IPC_RING_HOW_, opening.ends, opening.bytes)
@@ -368,6 +388,21 @@ IPC_ANY_END_(record, producer, IPC_RING_HOW_)
 IPC_ANY_END_(record, consumer, IPC_RING_HOW_)
 IPC_ANY_RECORDS_(record, raw)
 IPC_ANY_REPLAY_(record)
+static int any_record_push_more_(void *h, const void *data, size_t n)
+{
+    struct any_record_producer *p = (struct any_record_producer *)h;
+
+    return n <= any_record_most(p) || p->raw.error != 0 ? any_record_push_more(p, data, n) : -EMSGSIZE;
+}
+static int any_record_flush_(void *h)
+{
+    struct any_record_producer *p = (struct any_record_producer *)h;
+    int rc = any_record_flush(p);
+
+    if (rc == 0)
+        IPC_ANY_WAKE_(p, raw, data, data_bell);
+    return rc;
+}
 IPC_ANY_END_(record_broadcast, producer, IPC_RING_HOW_)
 IPC_ANY_END_(record_broadcast, consumer, IPC_RING_HOW_)
 IPC_ANY_RECORDS_(record_broadcast, raw.r)
@@ -507,6 +542,7 @@ enum { END_SPSC, END_MPMC, END_BROADCAST, END_RECORD, END_RECORD_BROADCAST, END_
 /* The producer's, or client's; the consumer's, or server's. */
 static const struct ring_end ring_ends[][2] = {
     [END_SPSC] = {{IPC_ANY_MOVED_(spsc, producer), .produces = 1, .cancel = any_spsc_producer_cancel,
+                   .push_more = any_spsc_push_more_, .flush = any_spsc_flush_,
                    .was_size = any_spsc_producer_was_size_},
                   {IPC_ANY_MOVED_(spsc, consumer), .replay = any_spsc_consumer_replay,
                    .was_size = any_spsc_consumer_was_size_}},
@@ -519,7 +555,8 @@ static const struct ring_end ring_ends[][2] = {
                         .was_readers = any_broadcast_producer_was_readers},
                        {IPC_ANY_MOVED_(broadcast, consumer), .missed = any_broadcast_consumer_missed_}},
     [END_RECORD] = {{IPC_ANY_MOVED_(record, producer), .produces = 1,
-                     .cancel = any_record_producer_cancel},
+                     .cancel = any_record_producer_cancel,
+                     .push_more = any_record_push_more_, .flush = any_record_flush_},
                     {IPC_ANY_MOVED_(record, consumer), .pop_n = any_record_consumer_pop_n,
                      .replay = any_record_consumer_replay}},
     [END_RECORD_BROADCAST] = {{IPC_ANY_MOVED_(record_broadcast, producer), .produces = 1,

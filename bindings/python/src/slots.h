@@ -33,6 +33,45 @@ static PyObject *producer_push(PyObject *self, PyObject *message)
     return put_one((struct end *)self, message, IPC_NOW, 0);
 }
 
+/* A kind that knows no hint sends at once, and wakes. */
+static int64_t put_more(struct end *e, const Py_buffer *from, size_t n)
+{
+    return e->is->push_more != NULL ? e->is->push_more(e->h, from->buf, n)
+                                    : e->is->move(e->h, from->buf, n);
+}
+
+static PyObject *producer_push_more(PyObject *self, PyObject *message)
+{
+    struct end *e = (struct end *)self;
+    Py_buffer from;
+    int64_t rc;
+
+    if (get_bytes(&e->type, message, 1, &from) != 0)
+        return NULL;
+    rc = begin(e) != 0 ? PENDING : put_more(e, &from, 1);
+    PyBuffer_Release(&from);
+    if (rc < 0)
+        return raise_error(rc, NULL, 1);
+    Py_RETURN_NONE;
+}
+
+static int64_t flush(struct end *e)
+{
+    return e->is->flush != NULL ? e->is->flush(e->h) : 0;
+}
+
+static PyObject *end_flush(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+    int64_t rc;
+
+    (void)none;
+    rc = begin(e) != 0 ? PENDING : flush(e);
+    if (rc < 0)
+        return raise_error(rc, NULL, 1);
+    Py_RETURN_NONE;
+}
+
 static PyObject *producer_send(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                PyObject *keywords)
 {
@@ -245,6 +284,12 @@ static PyObject *consumer_recv_into(PyObject *self, PyObject *const *args, Py_ss
             "now."                                                                                 \
     }
 
+#define FLUSH_METHOD                                                                               \
+    {                                                                                              \
+        "flush", end_flush, METH_NOARGS,                                                           \
+            "flush($self)\n--\n\nLets the other end see what push_more has put in, and wakes it."  \
+    }
+
 static PyMethodDef producer_methods[] = {
     {"send", FAST(producer_send),
      "send($self, message, timeout=None)\n--\n\n"
@@ -257,6 +302,16 @@ static PyMethodDef producer_methods[] = {
      "ValueError: 4 bytes in items of 1, where a message has 3"},
     {"push", producer_push, METH_O,
      "push($self, message, /)\n--\n\nAs send, but Full where there is no room now."},
+    {"push_more", producer_push_more, METH_O,
+     "push_more($self, message, /)\n--\n\n"
+     "As push, with the hint that more is coming: the other end may see it only after flush or the next\n"
+     "of the other calls, and is not woken. SPSC; the other kinds know no hint.\n\n"
+     ">>> for message in b'one', b'two', b'six':\n"
+     "...     out.push_more(message)\n"
+     ">>> out.flush()\n"
+     ">>> inp.recv_n(100, timeout=1)\n"
+     "bytearray(b'onetwosix')"},
+    FLUSH_METHOD,
     {"send_n", FAST(producer_send_n),
      "send_n($self, messages, timeout=None)\n--\n\n"
      "Sends the messages of an array, or of bytes in which they are back to back. Returns how many:\n"
