@@ -227,7 +227,7 @@ static void impossible_sizes_are_refused(void **state)
         MUST(names_there() == 0);
     }
     if (sizeof(size_t) == 8) /* mmap has no room for this size, so it is never allocated */
-        REFUSED(ipc_shm_create(&seg, NULL, (size_t)1 << 52), -ENOSPC, &seg, "free");
+        REFUSED(ipc_shm_create(&seg, NULL, (size_t)(UINT64_C(1) << 52)), -ENOSPC, &seg, "free");
 }
 
 static void taken_name_is_refused_while_its_creator_lives(void **state)

@@ -324,7 +324,7 @@ IPC_INLINE int ipc_monitor_look_(struct ipc_monitor_ *m, void *mem, size_t size)
  *   -EINVAL  mem is not 64-byte aligned, or too small for any ring
  *   -EAGAIN  the ring is not initialised yet; or a writer made marks too fast to be read
  *   -EPROTO  it is no ring, or one of another version, byte order or layout
- *   -EBADMSG it is corrupt
+ *   -EBADMSG  it is corrupt
  */
 IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *s)
 {

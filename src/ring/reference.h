@@ -60,10 +60,10 @@
  *       calls of the kind above these macros, whose names begin with ipc_spsc_, ipc_mpmc_,
  *       ipc_broadcast_, ipc_record_, ipc_record_broadcast_ and ipc_stream_; a message of known size
  *       is copied by its size.
- *   push_more, flush                              SPSC, records: push with the hint that more is
- *       coming, as ipc_spsc_push_more. The message may be invisible until the next flush, post, push,
- *       send or claim: for long messages between cores that are far apart, where one fence for many
- *       is worth two to three times the rate.
+ *   push_more, flush                              SPSC and records only
+ *       Push with the hint that more is coming, as ipc_spsc_push_more. The message may be invisible
+ *       until the next flush, post, push, send or claim: for long messages between cores that are far
+ *       apart, where one fence for many is worth two to three times the rate.
  *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
  *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
  *       of the dead: as ipc_broadcast_was_slowest and the like.

@@ -55,11 +55,11 @@
  *
  *     MPMC, calls                 what the parent held or had asked is freed as that of any dead
  *                                 process, not handed on to the child
- *     a lossless broadcast's      is -ECHILD also when the parent is dead, as its seat may be gone,
- *     reader                      and messages with it; not after ipc_shm_hand_over
- *     a lossy broadcast's reader  stores nothing: parent and child both go on
- *     a slot that was claimed     cannot be committed: -EINVAL, claim it again; after
- *     before the fork             ipc_shm_hand_over it can
+ *     a lossless reader           is -ECHILD also when the parent is dead, as its seat may be gone,
+ *                                 and messages with it; not after ipc_shm_hand_over
+ *     a lossy reader              stores nothing: parent and child both go on
+ *     a claimed slot              cannot be committed in the child: -EINVAL, claim it again; after
+ *                                 ipc_shm_hand_over it can
  *
  *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
  *   drops its privileges, or changes its root. A child that was handed the segment need not.
@@ -167,8 +167,11 @@ struct ipc_shm_member {
  * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from,
  * which survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells
  * a name, is refused. Where the name exists, and its creator is dead or has closed the segment,
- * takes the segment over, see the contract above; seg->created says which. Blocks only for the
- * kernel, while it allocates the pages and faults them in. On an error seg is closed.
+ * takes the segment over with its objects: seg->created is 2. If `size` in pages, or the options'
+ * members or objects, are not those that it was made with, or with IPC_SHM_FRESH, it is discarded,
+ * and a new one of this size takes its place: seg->created is 1. Then it must not be in use by
+ * others. Blocks only for the kernel, while it allocates the pages and faults them in. On an error
+ * seg is closed.
  * ipc_shm_create uses IPC_SHM_DEFAULTS.
  *
  * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel

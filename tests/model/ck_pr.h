@@ -55,6 +55,9 @@
 #define CK_F_PR_LOAD_64
 #define CK_F_PR_STORE_64
 #define CK_F_PR_CAS_64
+#ifndef WEAK_RELACY_HPP
+#define CK_F_PR_CAS_64_2 /* what uses it is for x86-64 only */
+#endif
 
 /* The one block of shared memory, and its shadow while a test runs. */
 static struct {
@@ -141,6 +144,29 @@ template <typename T> static inline bool model_cas_(T *at, T from, T to, rl::deb
     return done;
 }
 
+#ifdef CK_F_PR_CAS_64_2
+/* Of 16 bytes, as x86-64 has it: nothing comes between its two words, and whoever sees the second sees
+ * the first. */
+static inline bool model_cas_2_(uint64_t *at, const uint64_t *from, const uint64_t *to,
+                                rl::debug_info_param info)
+{
+    bool done;
+
+    (void)model_load_(at, info); /* others may come before it */
+    rl::preemption_disabler together(rl::ctx());
+    done = at[0] == from[0] && at[1] == from[1];
+    if (done && model_.shadow != NULL) {
+        uint64_t old = from[1];
+
+        model_word_(at, info).store(to[0], rl::mo_relaxed, info);
+        (void)model_word_(at + 1, info).compare_exchange_strong(old, to[1], rl::mo_acq_rel, info);
+    }
+    if (done)
+        memcpy(at, to, 2 * sizeof *to);
+    return done;
+}
+#endif
+
 static inline uint64_t model_faa_(uint64_t *at, uint64_t more, rl::debug_info_param info)
 {
     uint64_t from = *at;
@@ -166,6 +192,7 @@ static inline void model_fence_(bool there, rl::memory_order order, rl::debug_in
 #define ck_pr_store_64(at, value) model_store_((at), (value), $)
 #define ck_pr_cas_64(at, from, to) model_cas_<uint64_t>((at), (from), (to), $)
 #define ck_pr_cas_32(at, from, to) model_cas_<uint32_t>((at), (from), (to), $)
+#define ck_pr_cas_64_2(at, from, to) model_cas_2_((at), (from), (to), $)
 #define ck_pr_faa_64(at, more) model_faa_((at), (more), $)
 
 #define ck_pr_fence_load() model_fence_(TWIN_HAS(LOAD), rl::mo_acquire, $)
