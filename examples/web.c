@@ -45,6 +45,7 @@ struct client {
     int fd; /* -1: it has gone. Its place is free if nothing is asked, either */
     size_t bytes;
     int asked; /* its request is with the workers */
+    int ended; /* it sends no more, but may wait for answers: it has shut down its side, or closed */
     uint64_t number;
     int64_t since; /* when it was asked */
     char text[ROOM];
@@ -135,6 +136,7 @@ static void drop(struct client *c)
     (void)close(c->fd);
     c->fd = -1;
     c->bytes = 0;
+    c->ended = 0;
 }
 
 static void be_done(struct client *c)
@@ -160,10 +162,10 @@ static void ask(struct client *c)
 
     c->text[c->bytes] = '\0';
     end = strstr(c->text, "\r\n\r\n");
-    if (c->asked || (end == NULL && c->bytes < ROOM - 1))
+    if (c->asked || (end == NULL && c->bytes < ROOM - 1 && !c->ended))
         return;
     if (end == NULL || (size_t)(end - c->text) > sizeof r.text - 1) {
-        drop(c); /* longer than we accept */
+        drop(c); /* longer than we accept, or the rest does not come */
         return;
     }
     memset(&r, 0, sizeof r);
@@ -189,10 +191,11 @@ static void hear(struct client *c)
 
     if (n < 0 && errno == EAGAIN)
         return;
-    if (n <= 0)
+    if (n < 0)
         drop(c);
     else
         c->bytes += (size_t)n;
+    c->ended = n == 0;
 }
 
 /* The next answer, if there is one. */
@@ -253,11 +256,15 @@ static void on_end(int number)
 static pid_t hire(unsigned worker, unsigned workers)
 {
     pid_t pid = fork();
+    unsigned i;
 
     if (pid < 0)
         err(1, "fork");
     if (pid > 0)
         return pid;
+    for (i = 0; i < CLIENTS; i++) /* else a client that is dropped would not see the end */
+        if (clients[i].fd >= 0)
+            (void)close(clients[i].fd);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (pair[0] < 0)
         work_at_rings(worker, workers);
@@ -284,7 +291,7 @@ static void serve(int listener)
 
     for (i = 0; i < CLIENTS; i++) {
         p[i].fd = clients[i].fd;
-        p[i].events = clients[i].bytes < ROOM - 1 ? POLLIN : 0;
+        p[i].events = clients[i].bytes < ROOM - 1 && !clients[i].ended ? POLLIN : 0;
     }
     p[CLIENTS].fd = listener;
     p[CLIENTS + 1].fd = pair[0] < 0 ? ipc_notify_fd(bell) : pair[0];
@@ -301,6 +308,8 @@ static void serve(int listener)
             hear(&clients[i]);
         if (clients[i].fd >= 0 && clients[i].bytes > 0)
             ask(&clients[i]);
+        if (clients[i].fd >= 0 && clients[i].ended && clients[i].bytes == 0 && !clients[i].asked)
+            drop(&clients[i]);
         give_up(&clients[i]);
     }
     if ((p[CLIENTS].revents & POLLIN) != 0)

@@ -28,12 +28,15 @@
 #include <time.h>
 
 enum { REFRESH = 64 }; /* packets between two stocks whose quotes are published anew, in turn */
+#define SILENCE INT64_C(10000000000) /* a session without a datagram for so long has ended */
+#define MOST (UINT64_C(1) << 40)     /* orders to have room for */
 
 struct feed {
     struct market market;
     struct out out;
     char session[10];
     uint64_t next;     /* the sequence number of the next message */
+    int64_t time, heard; /* of the packet, by its capture; and of the session's last one */
     int64_t packet;    /* of struct update */
     int64_t patience;  /* until when a socket's reader may hold the feed up */
     uint64_t exchange; /* of the last message */
@@ -41,6 +44,7 @@ struct feed {
     unsigned stocks;   /* of the numbers below this one some have names */
     unsigned refresh;  /* the stock whose turn was last */
     uint64_t packets, messages, count[ITCH_TYPES], unknown;
+    uint64_t foreign;    /* packets of other sessions, while one goes on */
     uint64_t gaps, lost; /* lost: messages */
     uint64_t old;        /* messages that were there before: of the other line, or late */
     uint64_t bad;        /* what is no MoldUDP64, or of a wrong length */
@@ -235,8 +239,14 @@ static void take_datagram(struct feed *f, const unsigned char *d, size_t n)
         f->bad++;
         return;
     }
-    if (f->next == 0 || memcmp(d, f->session, sizeof f->session) != 0)
+    if (f->next == 0 || memcmp(d, f->session, sizeof f->session) != 0) {
+        if (f->next != 0 && !f->over && f->time - f->heard < SILENCE) {
+            f->foreign++;
+            return;
+        }
         begin_session(f, d);
+    }
+    f->heard = f->time;
     sequence = get_be(d + 10, 8);
     count = get_be(d + 18, 2);
     if (sequence > f->next)
@@ -308,7 +318,7 @@ static void read_capture(struct feed *f, const char *path, const struct options 
         datagram = frame_find(frame, head->caplen, &n);
         if (datagram == NULL)
             continue;
-        time = (int64_t)head->ts.tv_sec * 1000000000 + head->ts.tv_usec;
+        f->time = time = (int64_t)head->ts.tv_sec * 1000000000 + head->ts.tv_usec;
         if (begin == 0) {
             first = time;
             begin = ipc_clock();
@@ -340,8 +350,9 @@ static void read_group(struct feed *f, const char *uri)
         f->packet = ipc_clock();
         if (n >= 0) {
             (void)clock_gettime(CLOCK_REALTIME, &t);
+            f->time = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
             take_datagram(f, datagram, (size_t)n);
-            out_record(&f->out, (int64_t)t.tv_sec * 1000000000 + t.tv_nsec, datagram, (size_t)n);
+            out_record(&f->out, f->time, datagram, (size_t)n);
         } else if (n == -ETIMEDOUT)
             out_look(&f->out, IPC_NOW);
         else if (n != -EINTR)
@@ -370,9 +381,10 @@ static void report(const struct feed *f, double seconds)
 
     printf("feed: %" PRIu64 " packets, %" PRIu64 " messages, %" PRIu64 " gaps with %" PRIu64
            " lost, %" PRIu64 " old, %" PRIu64 " bad, %" PRIu64 " of unknown types, %" PRIu64
-           " orphans; %" PRIu64 " updates, %" PRIu64 " refused; %.0f messages/s\n",
+           " orphans; %" PRIu64 " packets of other sessions; %" PRIu64 " updates, %" PRIu64
+           " refused; %.0f messages/s\n",
            f->packets, f->messages, f->gaps, f->lost, f->old, f->bad, f->unknown, f->orphans,
-           f->out.number, f->out.refused, (double)f->messages / seconds);
+           f->foreign, f->out.number, f->out.refused, (double)f->messages / seconds);
     for (i = 0; i < ITCH_TYPES; i++)
         printf("feed: %10" PRIu64 " %c %s\n", f->count[i], itch_types[i].type, itch_types[i].name);
 }
@@ -407,6 +419,8 @@ static void parse(struct options *o, int argc, char **argv)
         default:
             argc = 0;
         }
+    if (o->orders > MOST)
+        errx(2, "-n: at most %" PRIu64, MOST);
     if (argc != optind + 2)
         errx(2, "usage: feed [-x pace] [-f filter] [-c updates] [-n orders] [-b books] [-p] [-w] "
                 "FILE.pcap|udp:GROUP%%LINK:PORT SEGMENT|unix-seq:PATH");
