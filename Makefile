@@ -219,6 +219,8 @@ torture: | build
 	build/torture_call
 	$(CC) -O1 -g $(WARN) -I. tests/torture_two.c -o build/torture_two
 	build/torture_two
+	$(CC) -O1 -g $(WARN) -DBODY=0 -I. tests/torture_two.c -o build/torture_two_short
+	build/torture_two_short 16 1 mp
 	$(CC) -O1 -g $(WARN) -I. tests/torture_call_two.c -o build/torture_call_two
 	build/torture_call_two
 

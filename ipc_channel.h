@@ -399,6 +399,9 @@ struct ipc_channel {
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
  *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
+ * Each end of a ring also counts how often it was left. So a process that came and went between two
+ * looks, without a message, is told as one that left: see ipc_channel_left_.
+ *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
  * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */
@@ -5106,7 +5109,7 @@ struct ipc_channel_ring_ {
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
-    uint64_t left;           /* how often reader's end had been left, when that was last looked at */
+    uint64_t left[2];        /* how often their ends had been left, when that was last looked at */
     int64_t asked_at[2];     /* when the kernel was asked last whether writer, reader lives */
     int32_t trust;           /* how many messages are sent until reader is looked at again */
     struct ipc_channel_polls_ polls;
@@ -5368,7 +5371,7 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
                                         r->out.ring->space_bell)) == 0) {
         r->reader = ipc_notify_first_seen_(&r->out_space, &r->out.ring->end[1]);
-        r->left = ck_pr_load_64(&r->out.ring->left[1]);
+        r->left[1] = ck_pr_load_64(&r->out.ring->left[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && !listener && r->answers.mem != NULL) {
@@ -5383,6 +5386,7 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->one_sender = r->in.producers == 1;
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
+        r->left[0] = ck_pr_load_64(&r->in.ring->left[0]);
     }
     /* A ring made for the default has room for more, which the other mechanisms have not. */
     if (ch->how.max == 0 && ch->max == ipc_channel_lane_(IPC_CHANNEL_MAX_) / 2 - 8)
@@ -5473,11 +5477,20 @@ IPC_INLINE int ipc_channel_is_killed_(const struct ipc_notify *n, uint64_t id)
            n->peer.alive(n->peer.arg, id) == 0;
 }
 
-/* Is ours a ring of records, for one receiver who sends nothing? Then how often its end was left
- * tells of one that came and went. */
-IPC_INLINE int ipc_channel_only_sends_(const struct ipc_channel_ring_ *r)
+/* The word that counts how often the other end was left, of the ring that we send to (1) or receive
+ * from (0). It tells of a process that came and went between two looks. NULL: nothing does, as
+ * recv tells a sender that also receives, the end of its answers a client of a server, and its
+ * socket auto:. */
+IPC_INLINE const uint64_t *ipc_channel_left_(const struct ipc_channel *ch, int sends)
 {
-    return r->out.ring != NULL && r->in.ring == NULL;
+    const struct ipc_channel_ring_ *r = ch->ring;
+
+    if (sends)
+        return r->out.ring != NULL && r->in.ring == NULL ? &r->out.ring->left[1] : NULL;
+    return r->in.ring != NULL && r->one_sender && r->answers.mem == NULL &&
+                   (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0
+               ? &r->in.ring->left[0]
+               : NULL;
 }
 
 /* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
@@ -5486,19 +5499,18 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    /* A process that came, sent, and went between two looks is in *seen already. */
     static const uint64_t never_left = 0;
     struct ipc_channel_ring_ *r = t->ch->ring;
-    int counts = bell == &r->out_space && ipc_channel_only_sends_(r);
-    struct ipc_notify_peer_ peer = {*seen, counts ? r->left : 0};
-    int rc;
+    int sends = bell == &r->out_space, rc;
+    const uint64_t *left = ipc_channel_left_(t->ch, sends);
+    struct ipc_notify_peer_ peer = {*seen, left != NULL ? r->left[sends] : 0};
 
-    if (deadline <= IPC_NOW && ipc_channel_is_time_to_ask_(&r->asked_at[bell == &r->out_space]))
+    if (deadline <= IPC_NOW && ipc_channel_is_time_to_ask_(&r->asked_at[sends]))
         bell->asks = 1;
-    rc = ipc_notify_wait_with_peer_(bell, holder, counts ? &r->out.ring->left[1] : &never_left, &peer,
+    rc = ipc_notify_wait_with_peer_(bell, holder, left != NULL ? left : &never_left, &peer,
                                     deadline, ipc_notify_wait_until_, look, t, NULL);
     *seen = peer.seen;
-    r->left = counts ? peer.left : r->left;
+    r->left[sends] = left != NULL ? peer.left : r->left[sends];
     if (rc != 0)
         t->rc = rc;
 }
@@ -5605,18 +5617,19 @@ IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
 }
 
 /* Has a process come to the other end of what we only send, and gone, since the last look? */
-IPC_INLINE int ipc_channel_came_and_went_(struct ipc_channel_ring_ *r)
+IPC_INLINE int ipc_channel_came_and_went_(struct ipc_channel *ch)
 {
-    uint64_t left;
+    struct ipc_channel_ring_ *r = ch->ring;
+    const uint64_t *now = ipc_channel_left_(ch, 1);
+    uint64_t left = r->left[1];
 
-    if (!ipc_channel_only_sends_(r))
+    if (now == NULL)
         return 0;
     /* Without it the end could be found free, and the count be older: the next call would tell what
      * this one can know. Partner: ipc_ring_detach_end_. */
     ck_pr_fence_load(); /* no twin */
-    left = r->left;
-    r->left = ck_pr_load_64(&r->out.ring->left[1]);
-    return r->reader == 0 && r->left != left;
+    r->left[1] = ck_pr_load_64(now);
+    return r->reader == 0 && r->left[1] != left;
 }
 
 /* A send is about to push. Is the process gone that it has seen at the other end, or one that came
@@ -5626,7 +5639,7 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_notify *n = &r->out_space;
-    int rc = 0, went = ipc_channel_came_and_went_(r);
+    int rc = 0, went = ipc_channel_came_and_went_(ch);
 
     if (went || ipc_channel_has_left_(ch, r->reader, reader)) {
         rc = -EPIPE; /* how it ended is not known any more where another one is there */
@@ -5684,6 +5697,7 @@ IPC_INLINE void ipc_channel_try_rest_(struct ipc_channel_try_ *t)
         return;
     t->rc = ipc_channel_how_ended_(r, r->writer);
     r->writer = 0;
+    r->left[0] = ck_pr_load_64(&r->in.ring->left[0]); /* it is told once */
 }
 
 IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,

@@ -1007,9 +1007,10 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
  *   phase 1, 3, 5       eight laps in way 0, 1, 2
  *   phase 2, 4, 6       eight more, timed
  *
- * Another way is taken if the copy itself takes less time than by lines, and the laps at least a
- * sixth less: the consumer has to fetch the message from where that way leaves it. The laps are the
- * producer's, which may gain one on a consumer that is slower; of eight that is less than a sixth.
+ * Another way is taken if the copies themselves take less time than by lines, and the laps at least
+ * a seventh less: the consumer has to fetch the message from where that way leaves it. The laps are
+ * the producer's, which may gain one on a consumer that is slower; of eight that is less than a
+ * seventh.
  * Short messages do not come here.
  */
 #ifndef IPC_SRC_RING_TRIALS_H
@@ -1022,7 +1023,7 @@ enum ipc_ring_way_ {
     IPC_RING_WAYS_
 };
 
-#define IPC_RING_LONG_ 2000u        /* bytes: from here on each copy counts, below it in batches */
+#define IPC_RING_LONG_ 1024u        /* bytes: from here on each copy counts, below it in batches */
 #define IPC_RING_TRIAL_AFTER_ 2000u /* laps of phase 0 */
 #define IPC_RING_TRIAL_LAPS_ 8u     /* of each other phase */
 
@@ -1031,7 +1032,7 @@ struct ipc_ring_trials_ {
     uint64_t lap;                  /* bytes of its ring */
     uint64_t left;                 /* bytes to copy in this phase */
     uint64_t began;                /* when this phase did, in cycles */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way: the least of all copies */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles of its copies in this phase, or in the last */
     uint64_t took[IPC_RING_WAYS_]; /* cycles for the laps that are timed */
     unsigned phase;
     unsigned way; /* in use */
@@ -1074,14 +1075,14 @@ IPC_INLINE void ipc_ring_trials_end_phase_(struct ipc_ring_trials_ *t, uint64_t 
     t->began = now;
     if (t->phase < 2 * IPC_RING_WAYS_) {
         t->way = t->phase++ / 2;
-        t->cost[t->way] = UINT64_MAX;
+        t->cost[t->way] = 0;
         t->left = IPC_RING_TRIAL_LAPS_ * t->lap;
         return;
     }
     t->phase = 0;
     t->left = IPC_RING_TRIAL_AFTER_ * t->lap;
     t->way = IPC_RING_BY_LINES_;
-    most = t->took[IPC_RING_BY_LINES_] - t->took[IPC_RING_BY_LINES_] / 6;
+    most = t->took[IPC_RING_BY_LINES_] - t->took[IPC_RING_BY_LINES_] / 7;
     for (way = 1; way < IPC_RING_WAYS_; way++)
         if (t->cost[way] < t->cost[IPC_RING_BY_LINES_] && t->took[way] < most) {
             t->way = way;
@@ -1096,9 +1097,7 @@ IPC_FORCE_INLINE void ipc_ring_trials_note_(struct ipc_ring_trials_ *t, uint64_t
 
     if (CK_CC_UNLIKELY(t->phase > 0)) {
         now = __builtin_ia32_rdtsc();
-        then = ((now - then) << 10) / n;
-        if (then < t->cost[t->way])
-            t->cost[t->way] = then; /* the least, which no interruption makes longer */
+        t->cost[t->way] += now - then;
     }
     t->left -= n < t->left ? n : t->left;
     if (CK_CC_UNLIKELY(t->left == 0))
@@ -1178,7 +1177,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned c
 }
 
 /* Copies in by lines. Asks for as many of them ahead of time, with write intent, as the processor
- * keeps on their way at once: a store waits for its line, and those behind it wait with it. */
+ * keeps on their way at once: a store waits for its line, and those behind it wait with it. Those of
+ * a shorter message were asked for when an earlier one was sent. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigned char *from,
                                                 size_t n)
 {
@@ -1186,32 +1186,29 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigne
 
     for (; n > 0; to += part, from += part, n -= part) {
         part = n < 2 * part ? n : part; /* none is shorter than a line */
-        for (i = 0; i < part; i += IPC_RING_LINE)
+        for (i = 0; part >= IPC_RING_PREFETCH_ && i < part; i += IPC_RING_LINE)
             ck_pr_rfo(to + i);
         ipc_ring_copy_lines_(to, from, part);
     }
 }
 
-/* Copies past the caches, but for the first and the last line that it fills, and what is beside
- * them. A line that is written in both ways has to leave the cache in between, which takes long: so
- * none is. And the word that publishes a message, in the line behind it, is slower to write if the
- * line before it is not in the cache (bench/results). */
+/* Copies past the caches whole lines, and what is beside them through the caches. A line that is
+ * written in both ways has to leave the cache in between, which takes long: so none is. The line
+ * behind the message has the word that publishes it, and is asked for ahead of time. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned char *from, size_t n)
 {
-    size_t i = IPC_RING_LINE + (0 - (uintptr_t)to) % IPC_RING_LINE;
-    size_t end = n - IPC_RING_LINE - ((uintptr_t)to + n) % IPC_RING_LINE;
+    size_t i = (0 - (uintptr_t)to) % IPC_RING_LINE, end = n - ((uintptr_t)to + n) % IPC_RING_LINE;
 
-    ipc_ring_copy_line_(to, from, 0);
-    ipc_ring_copy_line_(to + i - IPC_RING_LINE, from + i - IPC_RING_LINE, 0);
+    ck_pr_rfo(to + n);
+    memcpy(to, from, i);
     for (; i < end; i += IPC_RING_LINE)
         ipc_ring_copy_line_(to + i, from + i, 1);
-    ipc_ring_copy_line_(to + end, from + end, 0);
-    ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
+    memcpy(to + end, from + end, n - end);
 }
 
 /* Copies in. Past the caches ipc_ring_settle_copies_ is due before the message is published. */
-IPC_RING_NOINLINE_ void ipc_ring_copy_way_(unsigned way, unsigned char *to,
-                                           const unsigned char *from, size_t n)
+IPC_FORCE_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
+                                         size_t n)
 {
     if (way == IPC_RING_PAST_)
         ipc_ring_copy_past_(to, from, n);
@@ -2098,14 +2095,6 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, uint64_t seque
     return -EAGAIN;
 }
 
-/* Has nothing changed since a look found nothing and left nothing to do? A consumer that polls is
- * in here, and sees a message the sooner, the less there is to do for each look. */
-IPC_FORCE_INLINE int ipc_spsc_is_still_empty_(const struct ipc_spsc_consumer *c, size_t stride)
-{
-    return c->idle == 2 && !ipc_ring_is_forked_(&c->self) &&
-           ipc_spsc_sequence_at_head_(c, stride) == c->empty;
-}
-
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. in_hand: as ipc_spsc_found_empty_. */
 IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
@@ -2151,6 +2140,23 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
     return 0;
 }
 
+/* As ipc_spsc_look_ahead_, with nothing in hand. A consumer that polls is in here, and sees a message
+ * the sooner, the less there is to do for each look; and what it sees then is likely a lone message. */
+IPC_FORCE_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+{
+    uint64_t sequence;
+
+    if (CK_CC_UNLIKELY(c->idle != 2 || ipc_ring_is_forked_(&c->self)))
+        return ipc_spsc_look_ahead_(c, stride, 0);
+    sequence = ipc_spsc_sequence_at_head_(c, stride);
+    if (sequence != c->head + 1)
+        return sequence == c->empty ? -EAGAIN : ipc_spsc_look_ahead_(c, stride, 0);
+    ck_pr_fence_load(); /* as in ipc_spsc_look_ahead_ */
+    c->idle = 0;
+    c->ready = c->head + 1;
+    return 0;
+}
+
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
@@ -2158,7 +2164,7 @@ IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 
     if (CK_CC_LIKELY(c->head != c->ready && !ipc_ring_is_forked_(&c->self)))
         return 0;
-    return ipc_spsc_is_still_empty_(c, stride) ? -EAGAIN : ipc_spsc_look_ahead_(c, stride, 0);
+    return ipc_spsc_look_(c, stride);
 }
 
 /* Moves on behind the message at head. Returns 1 if that published a position, as
@@ -4220,7 +4226,7 @@ IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, 
 {
     uint64_t i;
 
-    if (n <= IPC_RING_PREFETCH_)
+    if (n < IPC_RING_PREFETCH_)
         for (i = 0; i <= n; i += IPC_RING_LINE)
             ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
@@ -5550,9 +5556,7 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
         h->loss_pending = 0;
         return -EOVERFLOW;
     }
-    if (ipc_spsc_is_still_empty_(c, stride))
-        return -EAGAIN;
-    rc = ipc_spsc_look_ahead_(c, stride, 0);
+    rc = ipc_spsc_look_(c, stride);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
         rc = ipc_broadcast_check_lapped_(
             h, ck_pr_load_64(

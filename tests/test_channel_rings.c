@@ -567,6 +567,41 @@ static void a_receiver_that_went_while_a_send_slept_is_told_once(void **state)
     }
 }
 
+static void comes_with_the_role(struct child *up, void *arg)
+{
+    (void)up;
+    open_as(*(const unsigned *)arg);
+    if (ch.role != IPC_RECV && scratch[0] != 0)
+        send_one(0, 8);
+    ipc_channel_close(&ch);
+}
+
+static void a_sender_that_came_and_went_without_a_message_is_told_once(void **state)
+{
+    static const unsigned roles[2] = {IPC_SEND, IPC_BOTH};
+    int i;
+
+    (void)state;
+    EACH_ROW(RING)
+    {
+        for (i = 0; i < 2 && strncmp(row->scheme, "auto", 4) != 0; i++) {
+            unsigned role = roles[i];
+
+            open_as((role == IPC_BOTH ? IPC_BOTH : IPC_RECV) | IPC_LISTEN);
+            scratch[0] = 0;
+            IS(run(comes_with_the_role, &role), 0);
+            IS(ipc_channel_recv(&ch, scratch, 8, IPC_NOW), -EPIPE);
+            IS(ipc_channel_recv(&ch, scratch, 8, IPC_NOW), -ETIMEDOUT);
+            scratch[0] = 1; /* with one */
+            IS(run(comes_with_the_role, &role), 0);
+            recv_one(0, 8);
+            IS(ipc_channel_recv(&ch, scratch, 8, IPC_NOW), -EPIPE);
+            IS(ipc_channel_recv(&ch, scratch, 8, IPC_NOW), -ETIMEDOUT);
+            over();
+        }
+    }
+}
+
 /* ------------------------------------------------------------------ receivers that share a ring */
 
 static void open_shared(struct ipc_channel *c, unsigned role, unsigned senders, size_t max)
@@ -871,6 +906,7 @@ int main(int argc, char **argv)
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
         TEST(a_receiver_that_came_and_went_between_two_sends_is_told_once),
         TEST(a_receiver_that_went_while_a_send_slept_is_told_once),
+        TEST(a_sender_that_came_and_went_without_a_message_is_told_once),
         TEST(receivers_share_the_messages_of_a_ring),
         TEST(several_send_to_several_over_a_ring),
         TEST(killed_receiver_of_a_ring_costs_no_message),

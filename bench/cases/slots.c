@@ -266,6 +266,7 @@ CK_CC_FORCE_INLINE static void turn_get(struct turn *t, void *m, size_t bytes)
     }
 TURNS(8)
 TURNS(56)
+TURNS(64)
 
 /* ------------------------------------------------------------------ streams */
 
@@ -407,6 +408,7 @@ BENCH_GROUP(slots) = {
     SLOT_SIZES(ROWS)
     TURN_ROW(8)
     TURN_ROW(56)
+    TURN_ROW(64)
     STREAM_ROW(262144)
     STREAM_ROW(1048576)
     LATENCY_ROW(8, "100k_spin", 100000, 0)

@@ -148,6 +148,9 @@ struct ipc_channel {
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
  *     k     j       how k ended: -EPIPE or -EOWNERDEAD, seen = 0    -EPIPE, seen = 0
  *
+ * Each end of a ring also counts how often it was left. So a process that came and went between two
+ * looks, without a message, is told as one that left: see ipc_channel_left_.
+ *
  * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
  * whether the peer is gone: see IPC_CHANNEL_ASK_AFTER_.
  */

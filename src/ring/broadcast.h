@@ -545,9 +545,7 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
         h->loss_pending = 0;
         return -EOVERFLOW;
     }
-    if (ipc_spsc_is_still_empty_(c, stride))
-        return -EAGAIN;
-    rc = ipc_spsc_look_ahead_(c, stride, 0);
+    rc = ipc_spsc_look_(c, stride);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
         rc = ipc_broadcast_check_lapped_(
             h, ck_pr_load_64(

@@ -61,7 +61,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned c
 }
 
 /* Copies in by lines. Asks for as many of them ahead of time, with write intent, as the processor
- * keeps on their way at once: a store waits for its line, and those behind it wait with it. */
+ * keeps on their way at once: a store waits for its line, and those behind it wait with it. Those of
+ * a shorter message were asked for when an earlier one was sent. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigned char *from,
                                                 size_t n)
 {
@@ -69,32 +70,29 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_lines_in_(unsigned char *to, const unsigne
 
     for (; n > 0; to += part, from += part, n -= part) {
         part = n < 2 * part ? n : part; /* none is shorter than a line */
-        for (i = 0; i < part; i += IPC_RING_LINE)
+        for (i = 0; part >= IPC_RING_PREFETCH_ && i < part; i += IPC_RING_LINE)
             ck_pr_rfo(to + i);
         ipc_ring_copy_lines_(to, from, part);
     }
 }
 
-/* Copies past the caches, but for the first and the last line that it fills, and what is beside
- * them. A line that is written in both ways has to leave the cache in between, which takes long: so
- * none is. And the word that publishes a message, in the line behind it, is slower to write if the
- * line before it is not in the cache (bench/results). */
+/* Copies past the caches whole lines, and what is beside them through the caches. A line that is
+ * written in both ways has to leave the cache in between, which takes long: so none is. The line
+ * behind the message has the word that publishes it, and is asked for ahead of time. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_past_(unsigned char *to, const unsigned char *from, size_t n)
 {
-    size_t i = IPC_RING_LINE + (0 - (uintptr_t)to) % IPC_RING_LINE;
-    size_t end = n - IPC_RING_LINE - ((uintptr_t)to + n) % IPC_RING_LINE;
+    size_t i = (0 - (uintptr_t)to) % IPC_RING_LINE, end = n - ((uintptr_t)to + n) % IPC_RING_LINE;
 
-    ipc_ring_copy_line_(to, from, 0);
-    ipc_ring_copy_line_(to + i - IPC_RING_LINE, from + i - IPC_RING_LINE, 0);
+    ck_pr_rfo(to + n);
+    memcpy(to, from, i);
     for (; i < end; i += IPC_RING_LINE)
         ipc_ring_copy_line_(to + i, from + i, 1);
-    ipc_ring_copy_line_(to + end, from + end, 0);
-    ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
+    memcpy(to + end, from + end, n - end);
 }
 
 /* Copies in. Past the caches ipc_ring_settle_copies_ is due before the message is published. */
-IPC_RING_NOINLINE_ void ipc_ring_copy_way_(unsigned way, unsigned char *to,
-                                           const unsigned char *from, size_t n)
+IPC_FORCE_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
+                                         size_t n)
 {
     if (way == IPC_RING_PAST_)
         ipc_ring_copy_past_(to, from, n);

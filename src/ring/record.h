@@ -351,7 +351,7 @@ IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, 
 {
     uint64_t i;
 
-    if (n <= IPC_RING_PREFETCH_)
+    if (n < IPC_RING_PREFETCH_)
         for (i = 0; i <= n; i += IPC_RING_LINE)
             ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }

@@ -682,14 +682,6 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, uint64_t seque
     return -EAGAIN;
 }
 
-/* Has nothing changed since a look found nothing and left nothing to do? A consumer that polls is
- * in here, and sees a message the sooner, the less there is to do for each look. */
-IPC_FORCE_INLINE int ipc_spsc_is_still_empty_(const struct ipc_spsc_consumer *c, size_t stride)
-{
-    return c->idle == 2 && !ipc_ring_is_forked_(&c->self) &&
-           ipc_spsc_sequence_at_head_(c, stride) == c->empty;
-}
-
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. in_hand: as ipc_spsc_found_empty_. */
 IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
@@ -735,6 +727,23 @@ IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t 
     return 0;
 }
 
+/* As ipc_spsc_look_ahead_, with nothing in hand. A consumer that polls is in here, and sees a message
+ * the sooner, the less there is to do for each look; and what it sees then is likely a lone message. */
+IPC_FORCE_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+{
+    uint64_t sequence;
+
+    if (CK_CC_UNLIKELY(c->idle != 2 || ipc_ring_is_forked_(&c->self)))
+        return ipc_spsc_look_ahead_(c, stride, 0);
+    sequence = ipc_spsc_sequence_at_head_(c, stride);
+    if (sequence != c->head + 1)
+        return sequence == c->empty ? -EAGAIN : ipc_spsc_look_ahead_(c, stride, 0);
+    ck_pr_fence_load(); /* as in ipc_spsc_look_ahead_ */
+    c->idle = 0;
+    c->ready = c->head + 1;
+    return 0;
+}
+
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
@@ -742,7 +751,7 @@ IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 
     if (CK_CC_LIKELY(c->head != c->ready && !ipc_ring_is_forked_(&c->self)))
         return 0;
-    return ipc_spsc_is_still_empty_(c, stride) ? -EAGAIN : ipc_spsc_look_ahead_(c, stride, 0);
+    return ipc_spsc_look_(c, stride);
 }
 
 /* Moves on behind the message at head. Returns 1 if that published a position, as

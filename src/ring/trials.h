@@ -10,9 +10,10 @@
  *   phase 1, 3, 5       eight laps in way 0, 1, 2
  *   phase 2, 4, 6       eight more, timed
  *
- * Another way is taken if the copy itself takes less time than by lines, and the laps at least a
- * sixth less: the consumer has to fetch the message from where that way leaves it. The laps are the
- * producer's, which may gain one on a consumer that is slower; of eight that is less than a sixth.
+ * Another way is taken if the copies themselves take less time than by lines, and the laps at least
+ * a seventh less: the consumer has to fetch the message from where that way leaves it. The laps are
+ * the producer's, which may gain one on a consumer that is slower; of eight that is less than a
+ * seventh.
  * Short messages do not come here.
  */
 #ifndef IPC_SRC_RING_TRIALS_H
@@ -27,7 +28,7 @@ enum ipc_ring_way_ {
     IPC_RING_WAYS_
 };
 
-#define IPC_RING_LONG_ 2000u        /* bytes: from here on each copy counts, below it in batches */
+#define IPC_RING_LONG_ 1024u        /* bytes: from here on each copy counts, below it in batches */
 #define IPC_RING_TRIAL_AFTER_ 2000u /* laps of phase 0 */
 #define IPC_RING_TRIAL_LAPS_ 8u     /* of each other phase */
 
@@ -36,7 +37,7 @@ struct ipc_ring_trials_ {
     uint64_t lap;                  /* bytes of its ring */
     uint64_t left;                 /* bytes to copy in this phase */
     uint64_t began;                /* when this phase did, in cycles */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way: the least of all copies */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles of its copies in this phase, or in the last */
     uint64_t took[IPC_RING_WAYS_]; /* cycles for the laps that are timed */
     unsigned phase;
     unsigned way; /* in use */
@@ -79,14 +80,14 @@ IPC_INLINE void ipc_ring_trials_end_phase_(struct ipc_ring_trials_ *t, uint64_t 
     t->began = now;
     if (t->phase < 2 * IPC_RING_WAYS_) {
         t->way = t->phase++ / 2;
-        t->cost[t->way] = UINT64_MAX;
+        t->cost[t->way] = 0;
         t->left = IPC_RING_TRIAL_LAPS_ * t->lap;
         return;
     }
     t->phase = 0;
     t->left = IPC_RING_TRIAL_AFTER_ * t->lap;
     t->way = IPC_RING_BY_LINES_;
-    most = t->took[IPC_RING_BY_LINES_] - t->took[IPC_RING_BY_LINES_] / 6;
+    most = t->took[IPC_RING_BY_LINES_] - t->took[IPC_RING_BY_LINES_] / 7;
     for (way = 1; way < IPC_RING_WAYS_; way++)
         if (t->cost[way] < t->cost[IPC_RING_BY_LINES_] && t->took[way] < most) {
             t->way = way;
@@ -101,9 +102,7 @@ IPC_FORCE_INLINE void ipc_ring_trials_note_(struct ipc_ring_trials_ *t, uint64_t
 
     if (CK_CC_UNLIKELY(t->phase > 0)) {
         now = __builtin_ia32_rdtsc();
-        then = ((now - then) << 10) / n;
-        if (then < t->cost[t->way])
-            t->cost[t->way] = then; /* the least, which no interruption makes longer */
+        t->cost[t->way] += now - then;
     }
     t->left -= n < t->left ? n : t->left;
     if (CK_CC_UNLIKELY(t->left == 0))
