@@ -707,7 +707,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
- * one, the remedy. Valid until the next call with the handle. */
+ * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that nothing was refused. Valid
+ * until the next call with the handle. */
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
@@ -785,7 +786,8 @@ IPC_INLINE int ipc_channel_refuse_deadline_(struct ipc_channel *ch, int64_t dead
 
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
-    return ch->why;
+    return *ch->why != '\0' ? ch->why
+                            : "nothing was refused: the deadline came, or a signal handler ran";
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -1747,7 +1749,8 @@ IPC_INLINE int ipc_channel_resolve_path_(struct ipc_channel *ch, struct ipc_chan
     most = abstract ? room - 1 : PATH_MAX - 1;
     if (n == 0 || n > most)
         return ipc_channel_refuse_(ch, n == 0 ? -EINVAL : -ENAMETOOLONG,
-                                   "%s: address of %zu bytes: 1 to %zu", ch->kind->scheme, n, most);
+                                   "%s: an address of %zu bytes: it must have 1 to %zu",
+                                   ch->kind->scheme, n, most);
     if (n < room) {
         memcpy(a->un.sun_path, ch->address, n);
         if (abstract)
@@ -2892,7 +2895,8 @@ IPC_INLINE int ipc_channel_resolve_group_(struct ipc_channel *ch, struct ipc_cha
     if (rc == 0 && !ipc_channel_is_group_(a->first))
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                  "udp:%s: not a multicast group, such as 239.1.2.3 or ff15::1: "
-                                 "only a group has subscribers",
+                                 "only a group has subscribers; at any other address the "
+                                 "receiver is the one that listens",
                                  whole);
     if (rc == 0 && a->first->ai_family == AF_INET6)
         memcpy((char *)a->first->ai_addr + offsetof(struct sockaddr_in6, sin6_scope_id), link,
@@ -4288,6 +4292,8 @@ IPC_INLINE int ipc_channel_log_open_file_(struct ipc_channel *ch, int64_t deadli
     int flags = (writes ? O_RDWR | O_CREAT | O_APPEND : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW |
                 O_NONBLOCK | (ch->how.sync ? O_DSYNC : 0);
 
+    if (*ch->address == '\0')
+        return ipc_channel_refuse_(ch, -EINVAL, "file: a path must follow: file:/tmp/log");
     while ((ch->in = open(ch->address, flags, 0600)) < 0 && errno == ENOENT && !writes) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)

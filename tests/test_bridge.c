@@ -1140,6 +1140,30 @@ static void between_two_machines(void **state)
     (void)close(space[1]);
 }
 
+/* The bridge, called with these words, prints that and its usage, and ends with 2. */
+static void is_no_call(const char *words, const char *prints)
+{
+    char command[400], line[400] = "";
+    FILE *said;
+
+    (void)snprintf(command, sizeof command, "%s %s 2>&1", program, words);
+    said = popen(command, "r");
+    MUST(said != NULL && fgets(line, sizeof line, said) != NULL);
+    must_(strstr(line, prints) != NULL, line, prints, __FILE__, __LINE__);
+    while (fgets(line, sizeof line, said) != NULL)
+        ;
+    IS(pclose(said), 2 << 8);
+}
+
+static void wrong_words_are_named(void **state)
+{
+    (void)state;
+    is_no_call("-o feed zmq:ipc:///tmp/x", "-o feed: not SEGMENT:NAME");
+    is_no_call("zmq:ipc:///tmp/x", "no ring is named");
+    is_no_call("-o feed:ticks", "one URI");
+    is_no_call("-o feed:ticks lines", "begins with zmq:tcp: or zmq:ipc:");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -1153,6 +1177,7 @@ int main(int argc, char **argv)
         TEST(full_segments_are_carried),
         TEST(a_wrong_key_is_refused),
         TEST(another_ring_is_refused),
+        TEST(wrong_words_are_named),
         TEST(between_two_machines),
     };
     const char *messages = getenv("IPC_BRIDGE_MESSAGES");

@@ -705,6 +705,22 @@ static void what_is_no_channel_is_refused(void **state)
     ipc_channel_close(&ch);
     IS(ipc_channel_open(&ch, "tcp:host.invalid:1", IPC_SEND, IPC_NOW) < 0, 1);
     IS(ipc_channel_open(&ch, "unix:/dev/shm/no/such", IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOENT);
+    IS(ipc_channel_open(&ch, "file:", IPC_RECV, IPC_NOW), -EINVAL);
+    IS(ipc_channel_open(&ch, "udp:127.0.0.1:9", IPC_RECV, IPC_NOW), -EOPNOTSUPP);
+    MUST(strstr(ipc_channel_why(&ch), "the receiver is the one that listens") != NULL);
+}
+
+static void a_deadline_that_came_has_a_sentence(void **state)
+{
+    char uri[128], byte;
+
+    (void)state;
+    (void)snprintf(uri, sizeof uri, "unix:@%s", prefix);
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EINVAL); /* its sentence does not stay */
+    IS(ipc_channel_recv(&ch, &byte, 1, IPC_NOW), -ETIMEDOUT);
+    MUST(strstr(ipc_channel_why(&ch), "the deadline came") != NULL);
+    ipc_channel_close(&ch);
 }
 
 /* ------------------------------------------------------------------ all of them */
@@ -725,6 +741,7 @@ int main(int argc, char **argv)
         TEST(long_paths_work),
         TEST(no_client_is_answered_before_it_asked),
         TEST(what_is_no_channel_is_refused),
+        TEST(a_deadline_that_came_has_a_sentence),
     };
 
     prepare(argc, argv);

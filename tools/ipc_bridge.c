@@ -409,7 +409,10 @@ static int read_option(struct bridge *b, int option)
     switch (option) {
     case 'o':
     case 'i':
-        return add_object(b, optarg, option == 'o') == 0 ? 0 : usage_error() + 1;
+        if (add_object(b, optarg, option == 'o') == 0)
+            return 0;
+        warnx("-%c %s: not SEGMENT:NAME", option, optarg);
+        return usage_error() + 1;
     case 'l':
         b->role |= IPC_LISTEN;
         return 0;
@@ -479,8 +482,15 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "o:i:lvbk:m:s:p:g:h", options, NULL)) != -1)
         if ((rc = read_option(&b, option)) != 0)
             return rc - 1;
-    if (argc - optind != 1 || b.count == 0)
+    if (argc - optind != 1 || b.count == 0) {
+        warnx(b.count == 0 ? "no ring is named: -o SEGMENT:NAME or -i SEGMENT:NAME"
+                           : "one URI must follow the options");
         return usage_error();
+    }
+    if (strncmp(argv[optind], "zmq:", 4) != 0) {
+        warnx("%s: the URI of a bridge begins with zmq:tcp: or zmq:ipc:", argv[optind]);
+        return usage_error();
+    }
     prepare(&b, argv[optind]);
     open_link(&b);
     if (!is_to_end)

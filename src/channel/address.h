@@ -107,7 +107,8 @@ IPC_INLINE int ipc_channel_resolve_path_(struct ipc_channel *ch, struct ipc_chan
     most = abstract ? room - 1 : PATH_MAX - 1;
     if (n == 0 || n > most)
         return ipc_channel_refuse_(ch, n == 0 ? -EINVAL : -ENAMETOOLONG,
-                                   "%s: address of %zu bytes: 1 to %zu", ch->kind->scheme, n, most);
+                                   "%s: an address of %zu bytes: it must have 1 to %zu",
+                                   ch->kind->scheme, n, most);
     if (n < room) {
         memcpy(a->un.sun_path, ch->address, n);
         if (abstract)

@@ -161,6 +161,8 @@ IPC_INLINE int ipc_channel_log_open_file_(struct ipc_channel *ch, int64_t deadli
     int flags = (writes ? O_RDWR | O_CREAT | O_APPEND : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW |
                 O_NONBLOCK | (ch->how.sync ? O_DSYNC : 0);
 
+    if (*ch->address == '\0')
+        return ipc_channel_refuse_(ch, -EINVAL, "file: a path must follow: file:/tmp/log");
     while ((ch->in = open(ch->address, flags, 0600)) < 0 && errno == ENOENT && !writes) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)

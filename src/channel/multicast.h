@@ -74,7 +74,8 @@ IPC_INLINE int ipc_channel_resolve_group_(struct ipc_channel *ch, struct ipc_cha
     if (rc == 0 && !ipc_channel_is_group_(a->first))
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                  "udp:%s: not a multicast group, such as 239.1.2.3 or ff15::1: "
-                                 "only a group has subscribers",
+                                 "only a group has subscribers; at any other address the "
+                                 "receiver is the one that listens",
                                  whole);
     if (rc == 0 && a->first->ai_family == AF_INET6)
         memcpy((char *)a->first->ai_addr + offsetof(struct sockaddr_in6, sin6_scope_id), link,

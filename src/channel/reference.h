@@ -208,7 +208,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
- * one, the remedy. Valid until the next call with the handle. */
+ * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that nothing was refused. Valid
+ * until the next call with the handle. */
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see

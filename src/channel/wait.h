@@ -44,7 +44,8 @@ IPC_INLINE int ipc_channel_refuse_deadline_(struct ipc_channel *ch, int64_t dead
 
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
-    return ch->why;
+    return *ch->why != '\0' ? ch->why
+                            : "nothing was refused: the deadline came, or a signal handler ran";
 }
 
 /* ------------------------------------------------------------------ waiting */

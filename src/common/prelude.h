@@ -8,7 +8,7 @@
 
 #if defined(__has_include)
 #if !__has_include(<ck_pr.h>)
-#error "Concurrency Kit is missing: install libck-dev (Debian, Ubuntu) or concurrencykit (Arch)"
+#error "Concurrency Kit is missing: install libck-dev (Debian, Ubuntu), ck-devel (Fedora) or concurrencykit (Arch)"
 #endif
 #endif
 #include <ck_cc.h>
