@@ -66,7 +66,8 @@ TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
 BRIDGE := $(call has,zmq.h,ipc_bridge)
 TOOLS = ipc_cat ipc_rm $(TOP) $(BRIDGE)
 
-all: build/ipc_bench $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(TOOLS:%=build/%)
+all: build/ipc_bench programs
+programs: $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(TOOLS:%=build/%)
 	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
 	$(if $(BRIDGE),,@echo 'note: no ipc_bridge, as ZeroMQ is not here: make deps')
 	$(if $(AUDIO),,@echo 'note: no examples/audio, as JACK or libsndfile is not here: make deps-examples')
@@ -170,7 +171,7 @@ readme:
 	@$(PYTHON) bench/report readme bench/results README.md
 
 check:
-	@$(MAKE) -j$$(nproc) all
+	@$(MAKE) -j$$(nproc) $(if $(ONLY),$(if $(findstring bench,$(ONLY)),all,programs),all)
 	@$(TESTS)
 
 test:
@@ -287,4 +288,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-examples deps-peers deps-report deps-cpus headers bench bench-full report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean
+.PHONY: always all programs deps deps-examples deps-peers deps-report deps-cpus headers bench bench-full report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean
