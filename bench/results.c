@@ -21,8 +21,7 @@ static const struct test tests[] = {
      "ns", 1, 0, NULL},
     {"wake", "wake: a round trip, both sides asleep until woken", "ns", "ns", 1, 0, "raw_futex"},
     {"post_idle", "post_idle: a store and a post while nobody sleeps", "ns", "ns", 1, 2, NULL},
-    {"recover", "recover: from the kill of a receiver to the next message that its successor has",
-     "ns", "us", 1e3, 0, NULL},
+    {"recover", "recover: from a kill to the next message that gets through", "ns", "us", 1e3, 0, NULL},
     {"attach", "attach: how long it takes to attach, as work grows", "ns", "us", 1e3, 2, NULL},
     {"idle", "idle: processor time while asleep", "%", "% of a core", 1, 4, NULL},
 };

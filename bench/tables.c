@@ -164,11 +164,10 @@ static void print_legend(void)
         "  messages that were late because a process had lost its core. A rate is the median of\n"
         "  windows of about 100 us that were not interrupted, a round trip that of windows of 2 "
         "us.\n"
-        "recover: the receiver is killed in the middle of its call, while it polls, or while it "
-        "sleeps; or\n"
-        "  it is stopped in the middle of its call, and lives. lost: messages that nobody has had "
-        "in the\n"
-        "  end, for each kill. never: not within half a second.\n"
+        "recover: the receiver is killed in the middle of its call, while it polls, or while it sleeps; or\n"
+        "  it is stopped in the middle of its call, and lives. Or the sender is killed, in the middle of its\n"
+        "  call, or while it polls or sleeps for room. lost: messages that nobody has had in the end, for\n"
+        "  each kill. never: not within half a second.\n"
         "A latency counts from the time at which the message was due. Percentiles are of all runs\n"
         "together. The reading of the clock is taken off.\n");
 }

@@ -9,9 +9,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-static int64_t until(int sleeps)
+static int64_t until(int sleeps, int ms)
 {
-    return sleeps ? ipc_in_ms(RECOVER_SLEEP_MS) : IPC_NOW;
+    return sleeps ? ipc_in_ms(ms) : IPC_NOW;
 }
 
 /* The way of a ring: ends P and C, SEND and RECV that take a `deadline`, and how it is created. */
@@ -30,14 +30,14 @@ static int64_t until(int sleeps)
     {                                                                                              \
         return RING##_##C##_open(&NAME##_c, &r->seg, "to");                                        \
     }                                                                                              \
-    static int NAME##_send(const struct recover_message *m)                                        \
+    static int NAME##_send(const struct recover_message *m, int sleeps)                            \
     {                                                                                              \
-        int64_t deadline = ipc_in_ms(RECOVER_SEND_MS);                                             \
+        int64_t deadline = until(sleeps, RECOVER_SEND_MS);                                         \
         return (SEND) < 0;                                                                         \
     }                                                                                              \
     static int NAME##_receive(struct recover_message *m, int sleeps)                               \
     {                                                                                              \
-        int64_t deadline = until(sleeps);                                                          \
+        int64_t deadline = until(sleeps, RECOVER_SLEEP_MS);                                        \
         return (RECV) < 0;                                                                         \
     }                                                                                              \
     static void NAME##_leave(void)                                                                 \
@@ -119,11 +119,11 @@ static void await(int fd, short events, int ms)
     (void)poll(&p, 1, ms);
 }
 
-static int write_kernel(const struct recover_message *m)
+static int write_kernel(const struct recover_message *m, int sleeps)
 {
     ssize_t n = write(sending, m, sizeof *m);
 
-    if (n < 0 && errno == EAGAIN) {
+    if (n < 0 && errno == EAGAIN && sleeps) {
         await(sending, POLLOUT, RECOVER_SEND_MS);
         n = write(sending, m, sizeof *m);
     }
@@ -152,14 +152,23 @@ static const struct recover_way unixes = {
     unix_make, attach_kernel, write_kernel, attach_kernel, read_kernel, leave_kernel, 1, 0};
 
 BENCH_GROUP(recover) = {RECOVER_ROWS("ipc_ring", ring),
+                        RECOVER_SENDER_ROWS("ipc_ring", ring),
                         RECOVER_ROWS("ipc_mpmc", mpmc),
+                        RECOVER_SENDER_ROWS("ipc_mpmc", mpmc),
                         RECOVER_ROWS("ipc_lossless", lossless),
+                        RECOVER_SENDER_ROWS("ipc_lossless", lossless),
                         RECOVER_ROWS("ipc_lossy", lossy),
                         RECOVER_ROWS("ipc_records", records),
+                        RECOVER_SENDER_ROWS("ipc_records", records),
                         RECOVER_ROWS("ipc_records_lossless", records_lossless),
+                        RECOVER_SENDER_ROWS("ipc_records_lossless", records_lossless),
                         RECOVER_ROWS("ipc_records_lossy", records_lossy),
                         RECOVER_ROWS("ipc_stream", stream),
+                        RECOVER_SENDER_ROWS("ipc_stream", stream),
                         RECOVER_ROWS("ipc_call", call),
+                        RECOVER_SENDER_ROWS("ipc_call", call),
                         RECOVER_ROWS("pipe", pipes),
+                        RECOVER_SENDER_ROWS("pipe", pipes),
                         RECOVER_ROWS("unix_stream", unixes),
+                        RECOVER_SENDER_ROWS("unix_stream", unixes),
                         {.system = NULL}};

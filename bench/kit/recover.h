@@ -4,6 +4,10 @@
  * processes may receive it takes messages as well. The figure is the time from the kill to the first
  * message sent after it that the successor has; and how many messages no receiver had in the end.
  *
+ * Where the sender is killed, in the middle of its call or while it waits for room, a successor waits
+ * for the sender's place, and the figure is the time from the kill to its first message that the
+ * receiver has. The rest is of killed receivers.
+ *
  * Process 1 is the sender, which sleeps between messages. Process 0 starts the others, and kills. The
  * receiver is on the sender's core, so that it dies at once while the sender sleeps. The successor
  * is on the other core, with process 0, which sleeps most of the time.
@@ -37,7 +41,7 @@ enum {
 struct recover_way {
     int (*make)(struct bench_run *);
     int (*sender)(struct bench_run *); /* attaches */
-    int (*send)(const struct recover_message *);
+    int (*send)(const struct recover_message *, int sleeps); /* for room */
     int (*receiver)(struct bench_run *); /* attaches; not 0: the place is taken */
     int (*receive)(struct recover_message *,
                    int sleeps); /* receives a message, and is done with it */
@@ -48,9 +52,19 @@ struct recover_way {
     int sees_all; /* each receiver gets every message */
 };
 
-/* What a receiver is about when it is killed: the case's shape. */
-static const char *const recover_shapes[] = {"in_call", "polling", "sleeping", "stopped"};
-enum recover_shape { RECOVER_IN_CALL, RECOVER_POLLING, RECOVER_SLEEPING, RECOVER_STOPPED };
+/* What a receiver, or a sender, is about when it is killed: the case's shape. */
+static const char *const recover_shapes[] = {"in_call",        "polling",        "sleeping",
+                                             "stopped",        "sender_in_call", "sender_polling",
+                                             "sender_sleeping"};
+enum recover_shape {
+    RECOVER_IN_CALL,
+    RECOVER_POLLING,
+    RECOVER_SLEEPING,
+    RECOVER_STOPPED,
+    RECOVER_SENDER_IN_CALL, /* from here on a sender is killed */
+    RECOVER_SENDER_POLLING,
+    RECOVER_SENDER_SLEEPING
+};
 
 enum { RECOVER_BEGINS, RECOVER_ATTACHED, RECOVER_WORKS, RECOVER_READY };
 
@@ -62,6 +76,7 @@ struct recover_board {
     int core;                     /* the sender's */
     uint64_t sent, after; /* messages; from number `after` on they are sent after the kill */
     int64_t through;      /* when the first of those was received */
+    pid_t heir; /* the successor of a sender: the message to come is its first */
     unsigned char had[RECOVER_NUMBERS]; /* the messages that a receiver was done with */
 };
 
@@ -121,6 +136,8 @@ static inline void recover_clear(struct bench_run *r)
 
 /* ------------------------------------------------------------------ the sender */
 
+static void recover_serve_senders(struct bench_run *r);
+
 static inline void recover_serve(struct bench_run *r)
 {
     const struct recover_way *way = (const struct recover_way *)r->of->how;
@@ -128,6 +145,8 @@ static inline void recover_serve(struct bench_run *r)
     struct recover_message m;
 
     (void)prctl(PR_SET_TIMERSLACK, 1ul);
+    if (recover_shape_of(r) >= RECOVER_SENDER_IN_CALL)
+        recover_serve_senders(r);
     memset(&m, 7, sizeof m);
     bench_check(way->sender(r) == 0, "a sender");
     b->core = sched_getcpu();
@@ -138,7 +157,7 @@ static inline void recover_serve(struct bench_run *r)
             continue;
         }
         m.number = b->sent;
-        if (way->send(&m) == 0) {
+        if (way->send(&m, 1) == 0) {
             ck_pr_store_uint(&b->full, 0);
             ck_pr_store_64(&b->sent, b->sent + 1);
         } else {
@@ -380,6 +399,119 @@ static inline uint64_t recover_once(struct bench_run *r, enum recover_shape shap
     return through > then ? (uint64_t)(through - then) : 1;
 }
 
+/* ------------------------------------------------------------------ a sender is killed */
+
+/* Process 1 is the receiver then. It looks each 20 us, while it is to receive. */
+static void recover_serve_senders(struct bench_run *r)
+{
+    const struct recover_way *way = (const struct recover_way *)r->of->how;
+    struct recover_board *b = recover_board;
+    struct recover_message m;
+
+    bench_check(way->receiver(r) == 0, "a receiver");
+    b->core = sched_getcpu();
+    bench_start(r);
+    for (;; recover_nap(RECOVER_PAUSE_NS))
+        while (ck_pr_load_uint(&b->goes) != 0 && way->receive(&m, 0) == 0) {
+            bench_check(m.number < RECOVER_NUMBERS, "a number");
+            ck_pr_store_8(&b->had[m.number], 1);
+            if (b->through == 0 && m.rest[0] == (uint64_t)b->heir)
+                ck_pr_store_64((uint64_t *)&b->through, (uint64_t)ipc_clock());
+        }
+}
+
+/* Sends the next message. Not 0: it could not. */
+static inline int recover_send(const struct recover_way *way, int sleeps)
+{
+    struct recover_board *b = recover_board;
+    struct recover_message m;
+    int rc;
+
+    memset(&m, 7, sizeof m);
+    m.number = b->sent;
+    m.rest[0] = (uint64_t)getpid();
+    rc = b->sent == RECOVER_NUMBERS ? 1 : way->send(&m, sleeps);
+    if (rc == 0)
+        ck_pr_store_64(&b->sent, b->sent + 1);
+    return rc;
+}
+
+static inline void recover_sender(struct bench_run *r, enum recover_shape shape)
+{
+    const struct recover_way *way = (const struct recover_way *)r->of->how;
+    int i;
+
+    while (way->sender(r) != 0)
+        recover_nap(RECOVER_PAUSE_NS);
+    if (shape == RECOVER_SENDER_IN_CALL) {
+        for (i = 0; i < 16; i++)
+            while (recover_send(way, 1) != 0)
+                ;
+        (void)signal(SIGSEGV, recover_stop);
+        for (;;)
+            if (way->is_done_at_once ? recover_send(way, 1) == 0 : way->send(recover_trap, 1) == 0)
+                recover_stop(0);
+    }
+    for (;;)
+        if (recover_send(way, shape == RECOVER_SENDER_SLEEPING) != 0)
+            ck_pr_store_uint(&recover_board->receiver, RECOVER_READY);
+}
+
+static inline void recover_heir(struct bench_run *r, enum recover_shape shape)
+{
+    const struct recover_way *way = (const struct recover_way *)r->of->how;
+    struct recover_board *b = recover_board;
+
+    b->heir = getpid();
+    while (way->sender(r) != 0) {
+        ck_pr_store_uint(&b->successor, RECOVER_READY);
+        recover_nap(50000);
+    }
+    ck_pr_store_uint(&b->successor, RECOVER_READY);
+    while (ck_pr_load_uint(&b->now) == 0)
+        recover_nap(RECOVER_PAUSE_NS);
+    for (; ck_pr_load_uint(&b->leaves) == 0; recover_nap(RECOVER_PAUSE_NS))
+        (void)recover_send(way, shape == RECOVER_SENDER_SLEEPING);
+}
+
+/* As recover_once. */
+static inline uint64_t recover_sender_once(struct bench_run *r, enum recover_shape shape,
+                                           uint64_t *lost)
+{
+    struct recover_board *b = recover_board;
+    pid_t sender, heir;
+    int64_t then, through, end;
+
+    b->receiver = b->successor = b->now = b->leaves = 0;
+    b->through = 0;
+    b->heir = 0;
+    ck_pr_store_uint(&b->goes, shape == RECOVER_SENDER_IN_CALL);
+    sender = recover_start(r, b->core, shape, recover_sender);
+    recover_until(&b->receiver, RECOVER_READY, "a sender is ready");
+    heir = recover_start(r, sched_getcpu(), shape, recover_heir);
+    recover_until(&b->successor, RECOVER_READY, "a successor is ready");
+    if (shape == RECOVER_SENDER_SLEEPING)
+        recover_until_asleep(sender);
+    then = ipc_clock();
+    (void)kill(sender, SIGKILL);
+    recover_kills++;
+    ck_pr_store_uint(&b->now, 1);
+    ck_pr_store_uint(&b->goes, 1);
+    end = then + BENCH_NEVER;
+    while ((through = (int64_t)ck_pr_load_64((uint64_t *)&b->through)) == 0 && ipc_clock() < end &&
+           !recover_is_stuck)
+        recover_nap(50000);
+    recover_end(sender);
+    ck_pr_store_uint(&b->leaves, 1);
+    if (through == 0 || recover_is_stuck) {
+        recover_end(heir);
+        return BENCH_NEVER;
+    }
+    (void)waitpid(heir, NULL, 0);
+    *lost += recover_lost();
+    return through > then ? (uint64_t)(through - then) : 1;
+}
+
 /* *r->taken: how many messages were lost. A run ends with the first kill that nobody gets over: the
  * sender may then wait for ever, and is killed. */
 static inline uint64_t recover_measure(struct bench_run *r)
@@ -389,7 +521,8 @@ static inline uint64_t recover_measure(struct bench_run *r)
 
     bench_start(r);
     for (i = 0; i < r->count && ns < BENCH_NEVER; i++) {
-        ns = recover_once(r, shape, r->taken);
+        ns = shape >= RECOVER_SENDER_IN_CALL ? recover_sender_once(r, shape, r->taken)
+                                             : recover_once(r, shape, r->taken);
         histogram_record(r->latencies, ns);
         sum += ns;
     }
@@ -406,6 +539,10 @@ static inline uint64_t recover_measure(struct bench_run *r)
     }
 #define RECOVER_ROWS(SYSTEM, WAY)                                                                  \
     RECOVER_ROW(SYSTEM, "in_call", WAY), RECOVER_ROW(SYSTEM, "polling", WAY),                      \
-        RECOVER_ROW(SYSTEM, "sleeping", WAY), RECOVER_ROW(SYSTEM, "stopped", WAY)
+        RECOVER_ROW(SYSTEM, "sleeping", WAY), RECOVER_ROW(SYSTEM, "stopped", WAY),                 \
+        RECOVER_ROW(SYSTEM, "sender_in_call", WAY)
+/* Senders that wait for room: not of what never is full. */
+#define RECOVER_SENDER_ROWS(SYSTEM, WAY)                                                           \
+    RECOVER_ROW(SYSTEM, "sender_polling", WAY), RECOVER_ROW(SYSTEM, "sender_sleeping", WAY)
 
 #endif

@@ -154,10 +154,16 @@ static int mq_attach(struct bench_run *)
     return 0;
 }
 
-static int mq_send(const struct recover_message *m)
+static boost::posix_time::ptime mq_until(int ms)
+{
+    return boost::posix_time::microsec_clock::universal_time() + boost::posix_time::milliseconds(ms);
+}
+
+static int mq_send(const struct recover_message *m, int sleeps)
 {
     try {
-        return !to->try_send(m, sizeof *m, 0);
+        return sleeps ? !to->timed_send(m, sizeof *m, 0, mq_until(RECOVER_SEND_MS))
+                      : !to->try_send(m, sizeof *m, 0);
     } catch (const boost::interprocess::interprocess_exception &) {
         return 1;
     }
@@ -165,15 +171,13 @@ static int mq_send(const struct recover_message *m)
 
 static int mq_receive(struct recover_message *m, int sleeps)
 {
-    const boost::posix_time::milliseconds longest(static_cast<int>(RECOVER_SLEEP_MS));
     message_queue::size_type got;
     unsigned priority;
 
     try {
         if (!sleeps)
             return !to->try_receive(m, sizeof *m, got, priority);
-        return !to->timed_receive(m, sizeof *m, got, priority,
-                                  boost::posix_time::microsec_clock::universal_time() + longest);
+        return !to->timed_receive(m, sizeof *m, got, priority, mq_until(RECOVER_SLEEP_MS));
     } catch (const boost::interprocess::interprocess_exception &) {
         return 1;
     }
@@ -196,4 +200,5 @@ BENCH_GROUP(boost) = {MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 8, prepare<8>, 
                       MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 56, prepare<56>, serve<56>),
                       BENCH_SIZES(SPSCS) BENCH_SIZES(MQ_ROWS)
                           RECOVER_ROWS("boost_message_queue", mq_way),
+                      RECOVER_SENDER_ROWS("boost_message_queue", mq_way),
                       {}};
