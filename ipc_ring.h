@@ -1,8 +1,8 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
- * src/ring/core.h src/ring/trials.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h
- * src/ring/record_lane.h src/ring/record_source.h src/ring/record_merge.h src/ring/record.h
- * src/ring/broadcast.h src/ring/broadcast_seat.h src/ring/record_broadcast.h
+ * src/common/words.h src/ring/core.h src/ring/trials.h src/ring/copy.h src/ring/spsc.h
+ * src/ring/stream.h src/ring/record_lane.h src/ring/record_source.h src/ring/record_merge.h
+ * src/ring/record.h src/ring/broadcast.h src/ring/broadcast_seat.h src/ring/record_broadcast.h
  * src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h src/ring/monitor.h src/ring/holders.h
  * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
  * src/ring/typed_call.h */
@@ -507,6 +507,49 @@ struct ipc_watch {
 #define IPC_WATCH_STIRRED 0 /* nothing but stirs, if anything */
 #define IPC_WATCH_MAYBE 1   /* a process may have left: there is proof in a moment, or never */
 #define IPC_WATCH_LEFT 2    /* a process that is watched has left: there is proof */
+
+#endif
+
+/* >>words  src/common/words.h */
+/* What results mean, in words. */
+#ifndef IPC_SRC_COMMON_WORDS_H
+#define IPC_SRC_COMMON_WORDS_H 1
+
+/*
+ * The meaning of a result of this library as a phrase, as libc's for the same numbers is about
+ * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). For a negative number that no ring,
+ * segment or wait returns it is strerror's. Where a handle knows more, it says so: ipc_shm_why,
+ * ipc_channel_why. Wait-free; any thread.
+ */
+IPC_INLINE const char *ipc_strerror(int rc)
+{
+    switch (rc) {
+    case -EAGAIN:
+        return "full, or empty, at this moment";
+    case -ETIMEDOUT:
+        return "the deadline came first";
+    case -EINTR:
+        return "a signal handler ran first";
+    case -EPIPE:
+        return "the other side has detached";
+    case -EOWNERDEAD:
+        return "the process at the other end was killed, or ended without detaching";
+    case -EOVERFLOW:
+        return "messages were overwritten before they were read";
+    case -EMSGSIZE:
+        return "longer than the ring can take, or not of the ring's message size";
+    case -EBADMSG:
+        return "the shared memory is corrupt";
+    case -EBUSY:
+        return "another process has this end";
+    case -ECHILD:
+        return "after fork another process goes on with this handle: open it anew";
+    case -EPROTO:
+        return "what is there is of another kind, size, version or layout";
+    default:
+        return rc >= 0 ? "no error" : strerror((int)(0u - (unsigned)rc));
+    }
+}
 
 #endif
 

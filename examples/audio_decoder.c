@@ -45,7 +45,7 @@ int main(int argc, char **argv)
         for (done = 0; done < n; done += rc > 0 ? (size_t)rc : 0) {
             rc = audio_send(&out, block + done, n - done, IPC_FOREVER);
             if (rc < 0 && !player_has_gone(rc))
-                errx(1, "send: %s", strerror((int)-rc));
+                errx(1, "send: %s", ipc_strerror((int)rc));
         }
     do /* until less than a block is left, which the player takes when we leave */
         rc = audio_producer_wait(&out, CAPACITY - BLOCK + 1, IPC_FOREVER);

@@ -46,7 +46,7 @@ static int serve(const char *name)
         if (rc == -ETIMEDOUT || rc == -EINTR)
             continue;
         if (rc != 0)
-            errx(1, "serve: %s", strerror(-rc));
+            errx(1, "serve: %s", ipc_strerror(rc));
         call->reply = call->request.a + call->request.b;
         (void)adder_answer(&s, call);
     }
@@ -64,7 +64,7 @@ static int64_t add(struct adder_client *c, struct add request, unsigned *failed)
 
     while ((rc = adder_call(c, &request, &sum, ipc_in_ms(5000))) != 0) {
         if (rc != -EOWNERDEAD && rc != -EPIPE && rc != -ETIMEDOUT)
-            errx(1, "call: %s", strerror(-rc));
+            errx(1, "call: %s", ipc_strerror(rc));
         ++*failed;
         (void)nanosleep(&pause, NULL); /* as long as no server is back, the next call fails at once */
     }

@@ -57,7 +57,7 @@ static int work(const char *name)
     jobs_consumer_detach(&in);
     ipc_shm_close(&seg);
     if (rc != 0)
-        errx(1, "no more work: %s", strerror(-rc));
+        errx(1, "no more work: %s", ipc_strerror(rc));
     return 0;
 }
 
@@ -80,7 +80,7 @@ static uint32_t hand_out(struct ipc_shm *seg, struct jobs_producer *out, struct 
         rc = jobs_send(out, job, IPC_FOREVER);
     }
     if (rc != 0)
-        errx(1, "job %u was not sent: %s", sent, strerror(-rc));
+        errx(1, "job %u was not sent: %s", sent, ipc_strerror(rc));
     return sent;
 }
 
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     job.number = END; /* only now: the job of a killed worker comes out of order */
     rc = rc != 0 ? rc : jobs_send(&out, &job, IPC_FOREVER);
     if (rc != 0)
-        errx(1, "%u of %u are done: %s", done, sent, strerror(-rc));
+        errx(1, "%u of %u are done: %s", done, sent, ipc_strerror(rc));
     ipc_shm_close(&seg);
     return ipc_shm_unlink(argv[1]) == 0 ? 0 : 1; /* workers that have it open find the END there */
 }

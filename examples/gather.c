@@ -35,7 +35,7 @@ static int send_all(const char *name)
             rc = lines_send(&out, line, (size_t)n, IPC_FOREVER);
         while (rc == -EOWNERDEAD); /* the reader was killed: the next one goes on */
         if (rc != 0)
-            errx(1, "not sent: %s", strerror(-rc));
+            errx(1, "not sent: %s", ipc_strerror(rc));
     }
     free(line);
     lines_producer_detach(&out); /* what it has sent stays */
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
         else if (n == -EOWNERDEAD)
             warnx("a sender was killed");
         else
-            errx(1, "%s", strerror((int)-n));
+            errx(1, "%s", ipc_strerror((int)n));
     }
     lines_consumer_detach(&in);
     ipc_shm_close(&seg);

@@ -87,7 +87,7 @@ static int went_on(int rc, const char *what)
     if (rc == -EOWNERDEAD)
         warnx("the sender of %s was killed: waiting for the next", what);
     else if (rc != -ETIMEDOUT && rc != -EPIPE)
-        errx(1, "%s: %s", what, strerror(-rc));
+        errx(1, "%s: %s", what, ipc_strerror(rc));
     return rc == -EPIPE ? rc : 0;
 }
 
@@ -146,7 +146,7 @@ static int send_all(struct ipc_shm *seg, const char *what, uint64_t n)
     }
     ipc_shm_close(seg);
     if (rc != 0)
-        errx(1, "the loop has gone: %s", strerror(-rc));
+        errx(1, "the loop has gone: %s", ipc_strerror(rc));
     return 0;
 }
 

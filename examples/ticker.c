@@ -44,7 +44,7 @@ static int read_all(const char *name)
             warnx("the writer was killed: waiting for the next");
             break;
         default:
-            errx(1, "%s", strerror(-rc));
+            errx(1, "%s", ipc_strerror(rc));
         }
     items_consumer_detach(&in);
     ipc_shm_close(&seg);
@@ -69,7 +69,7 @@ int main(int argc, char **argv)
     while (rc == 0 && fgets(item.text, sizeof item.text, stdin) != NULL)
         rc = items_send(&out, &item, IPC_FOREVER); /* never waits: the oldest is overwritten */
     if (rc != 0)
-        errx(1, "not sent: %s", strerror(-rc));
+        errx(1, "not sent: %s", ipc_strerror(rc));
     items_producer_detach(&out);
     ipc_shm_close(&seg);
     return ipc_shm_unlink(argv[1]) == 0 ? 0 : 1; /* readers that have it open read to the end */

@@ -125,6 +125,7 @@
 #include "common/prelude.h"
 #include "common/linux.h"
 #include "common/peer.h"
+#include "common/words.h"
 #include "common/deadline.h"
 #include "notify/reference.h"
 #include "notify/layout.h"

@@ -163,6 +163,7 @@
 #include "common/version.h"
 #include "common/prelude.h"
 #include "common/peer.h"
+#include "common/words.h"
 #include "ring/core.h"
 #include "ring/trials.h"
 #include "ring/copy.h"

@@ -95,6 +95,7 @@
 #include "common/prelude.h"
 #include "common/linux.h"
 #include "common/peer.h"
+#include "common/words.h"
 #include "common/deadline.h"
 #include "shm/reference.h"
 #include "shm/layout.h"

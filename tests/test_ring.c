@@ -1090,6 +1090,23 @@ static void the_layout_is_that_of_its_number(void **state)
 
 /* ------------------------------------------------------------------ hostile memory */
 
+static void results_have_words(void **state)
+{
+    static const int own[] = {-EAGAIN,   -ETIMEDOUT, -EINTR, -EPIPE,  -EOWNERDEAD, -EOVERFLOW,
+                              -EMSGSIZE, -EBADMSG,   -EBUSY, -ECHILD, -EPROTO};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof own / sizeof *own; i++) {
+        assert_true(strlen(ipc_strerror(own[i])) > 0);
+        assert_string_not_equal(ipc_strerror(own[i]), strerror(-own[i]));
+    }
+    assert_string_equal(ipc_strerror(-ENOSPC), strerror(ENOSPC));
+    assert_string_equal(ipc_strerror(0), "no error");
+    assert_string_equal(ipc_strerror(7), "no error");
+    assert_non_null(ipc_strerror(INT32_MIN));
+}
+
 static void a_corrupt_position_stops_the_producer_for_good(void **state)
 {
     static const uint64_t heads[] = {5, 1, UINT64_MAX, UINT64_C(1) << 63, UINT64_MAX - 4};
@@ -1234,6 +1251,7 @@ int main(int argc, char **argv)
 #endif
         cmocka_unit_test(long_messages_cross_whole),
         cmocka_unit_test(the_layout_is_that_of_its_number),
+        cmocka_unit_test(results_have_words),
         cmocka_unit_test(a_corrupt_position_stops_the_producer_for_good),
         cmocka_unit_test(a_corrupt_sequence_stops_the_consumer_for_good),
         cmocka_unit_test(scribbling_gives_no_access_outside),

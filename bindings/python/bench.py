@@ -51,7 +51,7 @@ int main(int argc, char **argv) /* SEGMENT send|recv COUNT */
         n += rc > 0 ? (uint64_t)rc : 0;
     }
     if (rc < 0)
-        errx(1, "%s", strerror((int)-rc));
+        errx(1, "%s", ipc_strerror((int)rc));
     return 0;
 }
 """

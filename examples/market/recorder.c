@@ -64,7 +64,7 @@ int main(int argc, char **argv)
         } else if (n == -EOWNERDEAD)
             warnx("the feed was killed: waiting for the next");
         else if (n != -EPIPE && n != -EOVERFLOW && n != -EINTR)
-            errx(1, "%s", strerror((int)-n));
+            errx(1, "%s", ipc_strerror((int)n));
     }
     printf("recorder: %" PRIu64 " packets, %" PRIu64 " missed\n", packets, packets_missed(&in));
     if (pcap_dump_flush(to) != 0)

@@ -104,7 +104,7 @@ static void follow(struct in *in, struct seen *s, const struct options *o)
         case -EINTR:
             break;
         default:
-            errx(1, "%s: %s", o->name, strerror(-rc));
+            errx(1, "%s: %s", o->name, ipc_strerror(rc));
         }
     }
 }

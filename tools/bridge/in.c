@@ -257,7 +257,7 @@ static int take(struct object *o, const struct frame *f, const unsigned char *by
     if (rc == 0 || rc == -EAGAIN)
         return rc;
     if (rc != -EPROTO)
-        complain(o, "cannot be written: %s", strerror(-rc));
+        complain(o, "cannot be written: %s", ipc_strerror(rc));
     return restart(o, o->session);
 }
 

@@ -148,7 +148,7 @@ static int open_bells(struct object *o, const size_t bell[2])
         rc = ipc_notify_attach(&o->theirs, mem + bell[o->is_out], IPC_NOTIFY_SIZE, IPC_NOTIFY_FUTEX,
                                me);
     if (rc != 0)
-        complain(o, "the ring's bell: %s", strerror(-rc));
+        complain(o, "the ring's bell: %s", ipc_strerror(rc));
     return rc == 0 ? 0 : -1;
 }
 
@@ -252,7 +252,7 @@ int open_source(struct object *o)
         rc = read_geometry(o, &o->is, bell);
     if (rc != 0) {
         if (rc != -ENOENT && rc != -EAGAIN)
-            complain(o, "not a ring of this version: %s", strerror(-rc));
+            complain(o, "not a ring of this version: %s", ipc_strerror(rc));
         return give_up_opening(o);
     }
     o->kind = find_kind(o->is.type, o->is.how, &why);
@@ -318,7 +318,7 @@ int open_sink(struct object *o, const struct geometry *g)
     rc = read_geometry(o, &here, bell);
     if (rc != 0 || !fits(o, g, &here)) {
         if (rc != 0)
-            complain(o, "not a ring of this version: %s", strerror(-rc));
+            complain(o, "not a ring of this version: %s", ipc_strerror(rc));
         return give_up_opening(o);
     }
     o->kind = find_kind(here.type, here.how, &why);

@@ -142,7 +142,7 @@ static int send_messages(struct object *o)
         if (o->frame_n == 0) {
             rc = fill_frame(o);
             if (rc != 0) {
-                complain(o, "cannot be read: %s", strerror(-rc));
+                complain(o, "cannot be read: %s", ipc_strerror(rc));
                 forget_out(o);
                 close_object(o);
                 o->next_try = ipc_in_ms(AGAIN_MS);

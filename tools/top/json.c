@@ -113,7 +113,7 @@ static json_t *object_to_json(const struct segment *seg, const struct object *o,
     else if (o->bridge.magic != 0)
         set(to, "bridge", bridge_to_json(seg, o));
     else
-        set(to, "error", json_string(strerror(-o->rc)));
+        set(to, "error", json_string(ipc_strerror(o->rc)));
     set(to, "consumers_asleep", sleep_to_json(o->asleep[0]));
     set(to, "producers_asleep", sleep_to_json(o->asleep[1]));
     for (i = 0; i < o->holds_count; i++)

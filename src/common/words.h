@@ -1,0 +1,43 @@
+/* What results mean, in words. */
+#ifndef IPC_SRC_COMMON_WORDS_H
+#define IPC_SRC_COMMON_WORDS_H 1
+
+#include "prelude.h"
+
+/*
+ * The meaning of a result of this library as a phrase, as libc's for the same numbers is about
+ * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). For a negative number that no ring,
+ * segment or wait returns it is strerror's. Where a handle knows more, it says so: ipc_shm_why,
+ * ipc_channel_why. Wait-free; any thread.
+ */
+IPC_INLINE const char *ipc_strerror(int rc)
+{
+    switch (rc) {
+    case -EAGAIN:
+        return "full, or empty, at this moment";
+    case -ETIMEDOUT:
+        return "the deadline came first";
+    case -EINTR:
+        return "a signal handler ran first";
+    case -EPIPE:
+        return "the other side has detached";
+    case -EOWNERDEAD:
+        return "the process at the other end was killed, or ended without detaching";
+    case -EOVERFLOW:
+        return "messages were overwritten before they were read";
+    case -EMSGSIZE:
+        return "longer than the ring can take, or not of the ring's message size";
+    case -EBADMSG:
+        return "the shared memory is corrupt";
+    case -EBUSY:
+        return "another process has this end";
+    case -ECHILD:
+        return "after fork another process goes on with this handle: open it anew";
+    case -EPROTO:
+        return "what is there is of another kind, size, version or layout";
+    default:
+        return rc >= 0 ? "no error" : strerror((int)(0u - (unsigned)rc));
+    }
+}
+
+#endif
