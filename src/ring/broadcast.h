@@ -506,20 +506,29 @@ IPC_INLINE int64_t ipc_broadcast_producer_recover(struct ipc_broadcast_producer 
 
 /* ------------------------------------------------------------------ broadcast: reading */
 
-/* From position *at on, moves over the slots that are being written for the lap after. A writer writes
- * one at a time; where a bridge tells a loss, all messages of that loss are marked so. How many. */
-IPC_INLINE uint64_t ipc_broadcast_step_over_lost_(const struct ipc_spsc_consumer *c, uint64_t *at)
+/* Is the slot of position p being written for the lap after? */
+IPC_INLINE int ipc_broadcast_is_marked_(const struct ipc_spsc_consumer *c, uint64_t p)
 {
     size_t stride = ipc_ring_stride_((size_t)c->bytes);
+
+    return ck_pr_load_64(ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, p, stride), stride)) ==
+           (IPC_BROADCAST_BUSY_ | (p + c->mask + 2));
+}
+
+/* How many slots from position p on are marked: more than one, where a bridge tells a loss. */
+IPC_INLINE uint64_t ipc_broadcast_count_lost_(const struct ipc_spsc_consumer *c, uint64_t p)
+{
     uint64_t n = 0;
 
-    while (n <= c->mask && ck_pr_load_64(ipc_ring_sequence_(
-                               ipc_ring_slot_(c->slots, c->mask, *at, stride), stride)) ==
-                               (IPC_BROADCAST_BUSY_ | (*at + c->mask + 2))) {
-        ++*at;
+    while (n <= c->mask && ipc_broadcast_is_marked_(c, p + n))
         n++;
-    }
-    return n;
+    /* Without it the first mark could be as old as its first look, and a message behind the marks be
+     * taken for one to come. A writer is done with a slot before it marks the next one, so two marks
+     * at a time are a bridge's; where stores come out of order they may be a writer's, and those two
+     * messages are lost as well. Partners: the store fences in ipc_broadcast_begin_slot_ and
+     * ipc_spsc_send_. */
+    ck_pr_fence_load();
+    return ipc_broadcast_is_marked_(c, p) ? n : 0;
 }
 
 /* A lossy reader finds another sequence in the slot than that of its next message. -EAGAIN: the
@@ -528,7 +537,7 @@ IPC_INLINE uint64_t ipc_broadcast_step_over_lost_(const struct ipc_spsc_consumer
 IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail, at;
+    uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail, lost;
     int is_told;
 
     c->ready = c->head;
@@ -544,10 +553,10 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
     ck_pr_fence_load();
     is_told = (int64_t)(end - tail) > 1; /* no writer is that far: a bridge has told a loss */
     end = ((int64_t)(tail - end) > 0 ? tail : end) - (c->mask + 1);
-    at = end;
-    is_told |= ipc_broadcast_step_over_lost_(c, &at) > 1;
+    lost = ipc_broadcast_count_lost_(c, end);
+    is_told |= lost > 1;
     if (is_told) {
-        end = at;
+        end += lost;
     } else { /* a fast writer would lap it again at once */
         half = (c->mask + 1) / 2;
         end += h->skip;
