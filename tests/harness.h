@@ -148,9 +148,14 @@ static inline void keep_in_mind(pid_t pid, pid_t instead_of)
     MUST(!"more children than expected");
 }
 
+/* To one that has ended: a failure, and no SIGPIPE. */
 static inline void tell(const struct child *c, uint64_t word)
 {
-    MUST(write(c->to, &word, sizeof word) == (ssize_t)sizeof word);
+    void (*was)(int) = signal(SIGPIPE, SIG_IGN);
+    ssize_t n = write(c->to, &word, sizeof word);
+
+    (void)signal(SIGPIPE, was);
+    MUST(n == (ssize_t)sizeof word);
 }
 
 static inline void hear_all(const struct child *c, void *what, size_t n)
