@@ -677,7 +677,7 @@ template <class C> class record_producer : public end<producer_of<C>> {
     }
     /* n bytes in place; null: no room. */
     IPC_CALL_ void *claim(size_t n) { return C::c_claim(&h_, n); }
-    /* Of the bytes that were claimed the first n. */
+    /* The first n of the bytes that were claimed. */
     IPC_CALL_ result commit(size_t n) { return C::c_commit(&h_, n); }
     void cancel() { C::c_cancel(&h_); }
     /* Bytes of the longest record. */

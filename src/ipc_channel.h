@@ -139,8 +139,8 @@
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
  *
  * Caveats
- *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
- *     tells only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
+ *   - recv takes in several messages at once where it can, so the descriptor for event loops tells
+ *     only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
  *     ipc_channel_fd.
  *   - To write to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
  *     Fix: a host that ignores SIGPIPE when it opens the channel, and for as long as the channel

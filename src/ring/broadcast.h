@@ -715,7 +715,7 @@ IPC_INLINE uint64_t ipc_broadcast_missed(const struct ipc_broadcast_consumer *c)
     return c->missed;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer *c)
 {
     return c->s.error;

@@ -561,7 +561,7 @@ IPC_INLINE int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
     return ipc_stream_advance_(&c->s, n);
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_stream_producer_error(const struct ipc_stream_producer *p)
 {
     return p->s.error;
