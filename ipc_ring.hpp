@@ -146,9 +146,10 @@ class [[nodiscard]] result {
         return {error(), std::generic_category()};
     }
 
+    /* ipc_strerror. */
     std::string message() const
     {
-        return std::generic_category().message(error());
+        return ipc_strerror(-error());
     }
 
     friend constexpr bool operator==(result r, std::errc e) noexcept

@@ -104,7 +104,7 @@ void slots_go_in_and_come_out(void **)
     assert_true(r == std::errc::timed_out && r != std::errc::broken_pipe && !r);
     std::error_code code = r;
     assert_true(code == std::errc::timed_out);
-    assert_true(r.message() == strerror(ETIMEDOUT));
+    assert_true(r.message() == ipc_strerror(-ETIMEDOUT));
     assert_false(bool(ipc::spsc<tick>::create(p.seg, "ticks", 8)));
     assert_non_null(strstr(p.seg.why(), "capacity"));
 }
