@@ -322,6 +322,14 @@ void waiting_for_any(void **)
     assert_true(bool(r) && r.count() == 1 && n == 6);
     assert_true(bool(out.send(7, 1s)));
     assert_true(bool(ipc::wait(in[1].bell(), 1s, [&] { return bool(in[1].pop(n)); })) && n == 7);
+
+    ipc_any any;
+    assert_int_equal(ipc_any_init(&any, bells, 2), 0);
+    for (size_t turn = 0; turn < 4; turn++) { /* both are ready all the time */
+        r = ipc::wait_any(any, ipc::now, [](unsigned) { return true; });
+        assert_true(bool(r) && r.count() == turn % 2);
+    }
+    ipc_any_close(&any);
 }
 
 void memory_of_ones_own(void **)
