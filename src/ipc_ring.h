@@ -110,8 +110,8 @@
  *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach.
  *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
  *     ring and no endless loop. -EBADMSG sticks to the handle.
- *   - A handle belongs to one thread of one process at a time. It may stand beside what another
- *     thread writes, as another handle: it shares no cache line of 64 bytes with that. After fork
+ *   - A handle belongs to one thread of one process at a time. It shares no cache line of 64 bytes
+ *     with what stands beside it in memory, such as another thread's handle. After fork
  *     one of the two processes goes on with it: the parent while it lives, then the child. The
  *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. ipc_shm.h has
  *     the table (Fork, exec). An ipc_peer without `self`, or none, does not notice a fork: there

@@ -27,14 +27,14 @@
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
- *       The bytes that it takes; 0 where that is no ring.
+ *       The bytes that the ring takes; 0 where it cannot be made so.
  *   int NAME_init(void *mem, size_t size, capacity [, how])
  *       Makes an empty ring in mem[0..size). As ipc_spsc_init.
  *   int NAME_END_attach(struct NAME_END *, void *mem, size_t size, struct ipc_peer *me)
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
- *       type; or, with ipc_notify.h, a bell of the ring is of another kind than IPC_NOTIFY_FUTEX,
- *       which no ring makes. -EROFS: the memory may only be read here, see broadcasts below.
+ *       type; or, with ipc_notify.h, a bell of the ring is not of the kind IPC_NOTIFY_FUTEX, as
+ *       all are that rings make. -EROFS: the memory may only be read here, see broadcasts below.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
