@@ -39,12 +39,11 @@
  *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
  *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
  *     for (;;) {                                    // to the other process
+ *         ipc_notify_drain(&bell);
+ *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
  *         while (ticks_pop(&in, &t) == 0)
  *             trade(&t);
- *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
- *         if (ticks_pop(&in, &t) == 0) { trade(&t); continue; }
  *         epoll_wait(...);
- *         ipc_notify_drain(&bell);
  *     }
  *
  * Contract
@@ -761,7 +760,7 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
  * until the deadline. The descriptor that the handle had before is closed.
  *
  *   0
- *   -ETIMEDOUT  nothing came until the deadline
+ *   -ETIMEDOUT  nothing came until the deadline, which may also be no absolute time
  *   -EINTR      a signal handler ran
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     something else came

@@ -394,8 +394,8 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
  *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
- *     or killed at any instruction holds up none of them longer than that.
- */
+ *     or killed at any instruction holds up none of them longer than that. `how` is never NULL, but
+ *     for ipc_shm_open_or_create. */
 
 /*
  * Fork, exec, and whose process it is

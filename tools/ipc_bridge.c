@@ -28,9 +28,10 @@
  * ring of its own in a segment named SEGMENT.NAME.bridge. A ring with one producer that a bridge
  * writes is its own: another producer there would be taken for the bridge. One bridge at a time
  * writes a ring, also one with many producers: another is refused. Several may read one broadcast,
- * for several machines; the figures beside it are then of all of them. Both ends keep a small object beside the ring, NAME.bridge-out and NAME.bridge-in, whose figures
- * ipc_top shows; or in that segment of its own, where the other one is full. A segment that is
- * removed and made again is a new one. Segments that the bridge makes have the bytes of -m, or what
+ * for several machines; the figures beside it are then of all of them. Both ends keep a small
+ * object beside the ring, NAME.bridge-out and NAME.bridge-in, whose figures ipc_top shows; or in
+ * that segment of its own, where the other one is full. A segment that is removed and made again is
+ * a new one. Segments that the bridge makes have the bytes of -m, or what
  * their first ring needs and 1 MiB: that is for the other side to say, so where it is not to be
  * trusted with this machine's memory give -m, or make the rings first. Messages have 64 MiB at most.
  *

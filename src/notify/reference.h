@@ -354,7 +354,7 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
  * until the deadline. The descriptor that the handle had before is closed.
  *
  *   0
- *   -ETIMEDOUT  nothing came until the deadline
+ *   -ETIMEDOUT  nothing came until the deadline, which may also be no absolute time
  *   -EINTR      a signal handler ran
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     something else came
