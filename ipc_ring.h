@@ -93,12 +93,12 @@
  *     slow, stopped or killed, at any instruction, costs its own next message and nothing else.
  *   - A killed producer's half-written message was never there. A killed consumer's successor sees
  *     again at most the messages that were taken since it last published its position: _replay
- *     says how many that may be. With one producer and one consumer the message that pop returned
- *     last is among them; where _replay is 0, none is, and that message is lost with the consumer.
+ *     says how many that may be. In an SPSC ring the message that pop returned last is among them;
+ *     where _replay is 0, none is, and that message is lost with the consumer. So may be the record,
+ *     or the elements of a stream, that pop returned last; what was peeked and not released is not.
  *     With many at an end, a process that is killed between claim and commit loses what it had
  *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
- *     as the ring was made; both are counted (_losses). A message that is handed out again comes
- *     out of order, and may come a second time.
+ *     out of order and possibly twice, as the ring was made; both are counted (_losses).
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the
@@ -193,7 +193,7 @@
  * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or
  * 64: up to 65,536. `capacity` is in messages, elements, bytes of each producer's records, or
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
- * or a negative errno.
+ * or a negative errno, for which ipc_strerror has a phrase.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
@@ -287,9 +287,9 @@
  *
  * Differences of kinds, where they sleep
  *   MPMC, MPSC, SPMC
- *     - Where many may be at the other end, a wait does not end because one comes or goes: no
- *       -EOWNERDEAD and no -EPIPE. Sleepers free what a killed member of the segment held, or hand
- *       it out again, within 10 ms (a second, if it left its descriptors to children).
+ *     - Where many may be at the other end (so not for producers of MPSC or consumers of SPMC) no wait
+ *       ends with -EOWNERDEAD or -EPIPE. Sleepers free what a killed member of the segment held, or
+ *       hand it out again, within 10 ms (a second, if it left its descriptors to children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
  *       Then push and send use that slot, and pop and recv return that message.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
@@ -2894,7 +2894,7 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
     return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
 }
 
-/* Sends the first n elements of what claim or room gave. 0, or -EINVAL when they gave less.
+/* Sends the first n elements of what claim or room gave. 0; -EINVAL when they gave less; -ECHILD.
  * Wait-free. */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
@@ -4428,8 +4428,8 @@ IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, si
 /*
  * Push without a copy. claim gives room for a record of up to n bytes, 8-byte aligned and in a row.
  * NULL: there is no room now, n is more than ipc_record_most, or see ipc_record_producer_error.
- * commit sends the first n bytes of it: 0, or -EINVAL: n is more than was claimed, or nothing was
- * claimed since the last push or commit. Claiming again replaces the claim, also when it returns
+ * commit sends the first n bytes of it: 0; -EINVAL: n is more than was claimed, or nothing was
+ * claimed since the last push or commit; or -ECHILD. Claiming again replaces the claim, also when it returns
  * NULL; cancel drops it. A producer that is killed in between has sent nothing. All wait-free.
  */
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
@@ -4660,7 +4660,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
  * there is none, or see ipc_record_consumer_error. It stays readable until released; peeking again
  * gives the same. A record that was peeked and not released when the consumer is killed is seen
  * again. A hostile producer may write to it meanwhile: read each field once, then check, then use.
- * release moves on behind it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ * release moves on behind it: 0; -EINVAL when nothing was peeked; or -ECHILD. All wait-free.
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
@@ -5774,8 +5774,8 @@ IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
     return ipc_broadcast_peek_(c, (size_t)c->s.bytes);
 }
 
-/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossy: -EOVERFLOW when it
- * was overwritten meanwhile, as of ipc_broadcast_pop. */
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossless: -ECHILD; lossy:
+ * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);

@@ -85,12 +85,12 @@
  *     slow, stopped or killed, at any instruction, costs its own next message and nothing else.
  *   - A killed producer's half-written message was never there. A killed consumer's successor sees
  *     again at most the messages that were taken since it last published its position: _replay
- *     says how many that may be. With one producer and one consumer the message that pop returned
- *     last is among them; where _replay is 0, none is, and that message is lost with the consumer.
+ *     says how many that may be. In an SPSC ring the message that pop returned last is among them;
+ *     where _replay is 0, none is, and that message is lost with the consumer. So may be the record,
+ *     or the elements of a stream, that pop returned last; what was peeked and not released is not.
  *     With many at an end, a process that is killed between claim and commit loses what it had
  *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
- *     as the ring was made; both are counted (_losses). A message that is handed out again comes
- *     out of order, and may come a second time.
+ *     out of order and possibly twice, as the ring was made; both are counted (_losses).
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the

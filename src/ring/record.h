@@ -506,8 +506,8 @@ IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, si
 /*
  * Push without a copy. claim gives room for a record of up to n bytes, 8-byte aligned and in a row.
  * NULL: there is no room now, n is more than ipc_record_most, or see ipc_record_producer_error.
- * commit sends the first n bytes of it: 0, or -EINVAL: n is more than was claimed, or nothing was
- * claimed since the last push or commit. Claiming again replaces the claim, also when it returns
+ * commit sends the first n bytes of it: 0; -EINVAL: n is more than was claimed, or nothing was
+ * claimed since the last push or commit; or -ECHILD. Claiming again replaces the claim, also when it returns
  * NULL; cancel drops it. A producer that is killed in between has sent nothing. All wait-free.
  */
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
@@ -738,7 +738,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
  * there is none, or see ipc_record_consumer_error. It stays readable until released; peeking again
  * gives the same. A record that was peeked and not released when the consumer is killed is seen
  * again. A hostile producer may write to it meanwhile: read each field once, then check, then use.
- * release moves on behind it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ * release moves on behind it: 0; -EINVAL when nothing was peeked; or -ECHILD. All wait-free.
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {

@@ -23,7 +23,7 @@
  * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or
  * 64: up to 65,536. `capacity` is in messages, elements, bytes of each producer's records, or
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
- * or a negative errno.
+ * or a negative errno, for which ipc_strerror has a phrase.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
@@ -117,9 +117,9 @@
  *
  * Differences of kinds, where they sleep
  *   MPMC, MPSC, SPMC
- *     - Where many may be at the other end, a wait does not end because one comes or goes: no
- *       -EOWNERDEAD and no -EPIPE. Sleepers free what a killed member of the segment held, or hand
- *       it out again, within 10 ms (a second, if it left its descriptors to children).
+ *     - Where many may be at the other end (so not for producers of MPSC or consumers of SPMC) no wait
+ *       ends with -EOWNERDEAD or -EPIPE. Sleepers free what a killed member of the segment held, or
+ *       hand it out again, within 10 ms (a second, if it left its descriptors to children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
  *       Then push and send use that slot, and pop and recv return that message.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
