@@ -133,11 +133,11 @@
  *     file:          never                    never                    all, from options.offset on
  *     signal:        never                    once the process ended   no receiver comes
  *
- *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
- *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
- *         receiver is there before, it is told -EPIPE, also of a killed one; and so is, in both
- *         directions, a client whose next listener is there before. A receiver that is not told
- *         before the next sender has sent may receive from that one first.
+ *     (1) Calls learn of a killed peer within 10 ms; those that do not wait ask the kernel each 8 ms.
+ *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
+ *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
+ *         directions, if the next listener is there before. A receiver may get messages of the next
+ *         sender before it is told of the last one's loss.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -148,8 +148,8 @@
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
  *
  * Caveats
- *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
- *     tells only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
+ *   - recv takes in several messages at once where it can, so the descriptor for event loops tells
+ *     only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
  *     ipc_channel_fd.
  *   - To write to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
  *     Fix: a host that ignores SIGPIPE when it opens the channel, and for as long as the channel
@@ -330,7 +330,7 @@ struct ipc_channel {
     int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
-    uint64_t from;     /* a server: the client whom the last recv told of, by its message or by the
+    uint64_t from;     /* a server: the client that the last recv told of, by its message or by the
                           loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */
@@ -536,22 +536,22 @@ struct ipc_channel_kind_ {
  *   -EACCES         what is there belongs to another user, or permits more than options.mode; the
  *                   process at the other end is not permitted; or the kernel denies it
  *   -EADDRINUSE     another process listens there
- *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
+ *   -EBUSY          file: the log has a writer; ring: this side has as many processes as it may
  *   -EUSERS         ring: 256 senders and receivers share it already; or it has as many lossless
  *                   subscribers as options.receivers
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
- *                  way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
- *                  both sides tells, and again when that client comes again
+ *                   way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
+ *                   both sides tells, and again when that client comes again
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
- *                  unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
+ *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
- *   -ENETUNREACH   tcp:, udp: no network leads there
+ *   -ENETUNREACH    tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -627,8 +627,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  * A server gets the next message of any client, in turns, and `from` names the client. It takes new
  * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
  * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
- * client, too, the others have their turns first. Of a client that does not greet, or agree (auto:),
- * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
+ * client, too, the others have their turns first. A client that does not greet, or agree (auto:), is
+ * never reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
  * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
@@ -640,7 +640,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
  * need no options. Each has a number, which is never 0 and is given once.
  *
  * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
- * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
+ * server that must not be held up says IPC_NOW. For a client that does not read, the rest of at most
  * one message is kept, which goes out as the client reads: with recv, or ipc_channel_flush.
  *
  *   0
@@ -660,10 +660,10 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
- * was only a part of a message, or a wake for nothing: wait again. For a channel where nobody is it
- * looks for the next peer ten times a second, but waits for no host to answer. What a deadline
- * has cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has
- * its turn. Blocking.
+ * was only a part of a message, or a wake for nothing: wait again. For a channel without a peer it
+ * looks for the next one ten times a second, but waits for no host to answer. What a deadline has
+ * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
+ * turn. Blocking.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
@@ -686,13 +686,13 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
 IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 
 /*
- * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
- * reading, but for writing on a channel that only sends; over unix:, unix-seq: and tcp: that has to
- * poll for reading as long as send with IPC_NOW waits for the listener's greeting, that is, before the
- * first message was accepted. It changes when the other side does: ask
- * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
- * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
- * tells of new clients, messages and losses, and of clients that read again.
+ * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for reading,
+ * but for writing on a channel that only sends. Over unix:, unix-seq: and tcp: such a channel polls
+ * for reading, too, until its first message was accepted: the listener's greeting comes before. The
+ * descriptor changes when the other side does: ask again after -EPIPE, -EOWNERDEAD, -ESTALE and
+ * -EBADMSG, and after the first message to a listener. It belongs to the channel. That of a server
+ * stays the same, is polled for reading, and tells of new clients, messages and losses, and of
+ * clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
@@ -720,10 +720,10 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
 /*
  * Removes what is at the URI and outlives its processes: a FIFO, a queue, a log, a segment, or a
  * socket's file. What the mechanism did not make stays: a FIFO and a socket's file are known by
- * their type, a log by its head, a segment by its rings. An empty
- * file counts as a log, and a segment without objects as one whose rings are not made yet. A queue
- * has no such mark: any queue of that name or key is removed. Processes that have it open keep it,
- * but for sysv: and the semaphores of sysvshm:.
+ * their type, a log by its head, a segment by its rings. An empty file counts as a log, and a
+ * segment without objects as one whose rings are not made yet. A queue has no such mark: any queue
+ * of that name or key is removed. Processes that have it open keep it, but for sysv: and the
+ * semaphores of sysvshm:.
  *
  *   0
  *   -ENOENT        nothing is there
@@ -2306,16 +2306,17 @@ IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadli
  *                           stands for all of its addresses.
  *
  * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by
- * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a listener. Both directions.
+ * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a
+ * listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
  *            of a message. A listener then waits for the next client, a client for the next
- *            listener; a channel of ipc_channel_accept reports the loss again. After -EPIPE a send
- *            of a channel that receives, too, does so once all is received. A host that
- *            vanishes without a word is noticed by deadlines only, or with options.keepalive.
+ *            listener; a channel of ipc_channel_accept reports the loss again. A channel of both
+ *            directions goes on to the next peer once all is received. A host that vanishes without
+ *            a word is noticed by deadlines only, or with options.keepalive.
  *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
  *            one that was killed. A client that waits looks again after an eighth of the time
  *            that it has waited, 100 ms at most.
@@ -2974,7 +2975,7 @@ IPC_INLINE int ipc_channel_group_open_(struct ipc_channel *ch)
     return 0;
 }
 
-/* Opens a channel of udp:. Who only receives, and does not listen, subscribes. */
+/* Opens a channel of udp:. A process that only receives, and does not listen, subscribes. */
 IPC_INLINE int ipc_channel_udp_open_(struct ipc_channel *ch, int64_t deadline)
 {
     ipc_channel_get_socket_(ch)->listener = -1;
@@ -3003,8 +3004,8 @@ IPC_INLINE int ipc_channel_udp_open_(struct ipc_channel *ch, int64_t deadline)
  *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
  *            users than unix: permits are skipped. udp: each process that can reach the port.
  *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
- *            answer reports it to the listener. The sender then goes on with the next listener,
- *            of udp: at the name's next address; the kernel has dropped answers to unix-dgram:.
+ *            answer reports it to the listener. The sender then goes on with the next listener, over
+ *            udp: at the name's next address; the kernel has dropped answers to unix-dgram:.
  *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
  *            (net.core.wmem_max); udp: 65507 bytes.
  */
@@ -5070,8 +5071,8 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *            that comes later reads what was sent to it alone. If a client leaves and the next one
  *            sends before the listener has taken all, it may receive from that one before it is told
  *            of the loss; a server is not.
- *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
- *            several receivers, no end is reported. A ring keeps what was sent, for the next
+ *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. The end of one of several
+ *            senders, or receivers, is not reported. A ring keeps what was sent, for the next
  *            receiver, which may see again what a killed one had: an eighth of the ring at most. So
  *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender

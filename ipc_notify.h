@@ -39,12 +39,11 @@
  *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
  *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
  *     for (;;) {                                    // to the other process
+ *         ipc_notify_drain(&bell);
+ *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
  *         while (ticks_pop(&in, &t) == 0)
  *             trade(&t);
- *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
- *         if (ticks_pop(&in, &t) == 0) { trade(&t); continue; }
  *         epoll_wait(...);
- *         ipc_notify_drain(&bell);
  *     }
  *
  * Contract
@@ -70,7 +69,7 @@
  *   - ipc_notify_post_one wakes one of several that wait for the same kind of thing; with different
  *     conditions it may wake the wrong one, and if the one it woke is killed the others sleep until
  *     the next post. Fix: ipc_notify_post.
- *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds, and keeps a thread of
+ *   - Before it sleeps ipc_wait looks 1000 times, for 20 to 50 microseconds, and keeps a thread of
  *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
  *     thread that waits for one of lower priority on the same core.
  *   - A long sleep that watches for a death uses one inotify instance and one epoll, two
@@ -324,9 +323,9 @@ struct ipc_watch {
 
 /*
  * The meaning of a result of this library as a phrase, as libc's for the same numbers is about
- * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). For a negative number that no ring,
- * segment or wait returns it is strerror's. Where a handle knows more, it says so: ipc_shm_why,
- * ipc_channel_why. Wait-free; any thread.
+ * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). Numbers that mean here what they mean
+ * to libc (-EINVAL, -ENOSPC, ...) have strerror's. After a refusal ipc_shm_why and ipc_channel_why
+ * say more. Any thread; not in a signal handler.
  */
 IPC_INLINE const char *ipc_strerror(int rc)
 {
@@ -419,8 +418,8 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     also be called in a signal handler, while the same thread uses the handle; not for the kind
  *     IPC_NOTIFY_SIGNAL.
  *   - Deadlines are those of ipc_clock: ipc_in_ms, IPC_NOW, IPC_FOREVER.
- *   - A peer that is stopped or killed at any instruction holds up none of them, but for those that
- *     wait, until their deadline.
+ *   - A function blocks only where its comment says so. A peer that is stopped or killed at any
+ *     instruction holds up such a function until its deadline, and no other function.
  */
 
 /* ------------------------------------------------------------------ the shared memory */
@@ -562,15 +561,13 @@ IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n);
 
 /* From now on waits end with -EOWNERDEAD when the peer `id` dies; 0: with no death. A peer whose
  * death this handle has reported is not watched again. Does nothing without struct ipc_peer's
- * alive.
- */
+ * alive. Wait-free. */
 IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id);
 
 /* From now on waits also look at their condition when any member may have died: within 10 ms, or a
  * second if the dead member left its descriptors to children. They do not end for that: the
  * condition asks ipc_notify_anyone_died, and then which of the peers that matter to it are alive. The
- * first answer is that one may have died, as one may have before this call.
- */
+ * first answer is that one may have died, as one may have before this call. Wait-free. */
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n);
 
 /* 1 when a member may have died since the last call, else 0. Wait-free. */
@@ -615,7 +612,7 @@ IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n);
  * IPC_NOTIFY_SIGNAL: from now on posts of this handle send the real-time signal `number` to the
  * process `pid`, which has called ipc_notify_listen before. Take its pid from fork, from
  * SO_PEERCRED or from your configuration, not from shared memory, where a hostile peer may name
- * another process. After an error posts of this handle signal no process.
+ * another process. After an error posts of this handle signal no process. Wait-free.
  *
  *   0
  *   -EINVAL  the handle is not attached, or not of that kind, or pid is not positive, or number is
@@ -763,7 +760,7 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
  * until the deadline. The descriptor that the handle had before is closed.
  *
  *   0
- *   -ETIMEDOUT  nothing came until the deadline
+ *   -ETIMEDOUT  nothing came until the deadline, which may also be no absolute time
  *   -EINTR      a signal handler ran
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     something else came

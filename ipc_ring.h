@@ -93,12 +93,12 @@
  *     slow, stopped or killed, at any instruction, costs its own next message and nothing else.
  *   - A killed producer's half-written message was never there. A killed consumer's successor sees
  *     again at most the messages that were taken since it last published its position: _replay
- *     says how many that may be. With one producer and one consumer the message that pop returned
- *     last is among them; where _replay is 0, none is, and that message is lost with the consumer.
+ *     says how many that may be. In an SPSC ring the message that pop returned last is among them;
+ *     where _replay is 0, none is, and that message is lost with the consumer. So may be the record,
+ *     or the elements of a stream, that pop returned last; what was peeked and not released is not.
  *     With many at an end, a process that is killed between claim and commit loses what it had
  *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
- *     as the ring was made; both are counted (_losses). A message that is handed out again comes
- *     out of order, and may come a second time.
+ *     out of order and possibly twice, as the ring was made; both are counted (_losses).
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the
@@ -118,8 +118,8 @@
  *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach.
  *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
  *     ring and no endless loop. -EBADMSG sticks to the handle.
- *   - A handle belongs to one thread of one process at a time. It may stand beside what another
- *     thread writes, as another handle: it shares no cache line of 64 bytes with that. After fork
+ *   - A handle belongs to one thread of one process at a time. It shares no cache line of 64 bytes
+ *     with what stands beside it in memory, such as another thread's handle. After fork
  *     one of the two processes goes on with it: the parent while it lives, then the child. The
  *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. ipc_shm.h has
  *     the table (Fork, exec). An ipc_peer without `self`, or none, does not notice a fork: there
@@ -193,18 +193,18 @@
  * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or
  * 64: up to 65,536. `capacity` is in messages, elements, bytes of each producer's records, or
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
- * or a negative errno.
+ * or a negative errno, for which ipc_strerror has a phrase.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
- *       The bytes that it takes; 0 where that is no ring.
+ *       The bytes that the ring takes; 0 where it cannot be made so.
  *   int NAME_init(void *mem, size_t size, capacity [, how])
  *       Makes an empty ring in mem[0..size). As ipc_spsc_init.
  *   int NAME_END_attach(struct NAME_END *, void *mem, size_t size, struct ipc_peer *me)
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
- *       type; or, with ipc_notify.h, a bell of the ring is of another kind than IPC_NOTIFY_FUTEX,
- *       which no ring makes. -EROFS: the memory may only be read here, see broadcasts below.
+ *       type; or, with ipc_notify.h, a bell of the ring is not of the kind IPC_NOTIFY_FUTEX, as
+ *       all are that rings make. -EROFS: the memory may only be read here, see broadcasts below.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -232,7 +232,7 @@
  *       is copied by its size.
  *   push_more, flush                              SPSC and records only
  *       Push with the hint that more is coming, as ipc_spsc_push_more. The message may be invisible
- *       until the next flush, post, push, send or claim: for long messages between cores that are far
+ *       until the next flush, post, push, send, claim or detach: for long messages between cores far
  *       apart, where one fence for many is worth two to three times the rate.
  *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
  *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
@@ -287,10 +287,9 @@
  *
  * Differences of kinds, where they sleep
  *   MPMC, MPSC, SPMC
- *     - Where many may be at the other end, a wait does not end because one comes or goes: no
- *       -EOWNERDEAD and no -EPIPE. What a member of the segment held when it was killed is freed or
- *       handed out again within 10 ms by sleepers (a second, if it left its descriptors to
- *       children).
+ *     - Where many may be at the other end (so not for producers of MPSC or consumers of SPMC) no wait
+ *       ends with -EOWNERDEAD or -EPIPE. Sleepers free what a killed member of the segment held, or
+ *       hand it out again, within 10 ms (a second, if it left its descriptors to children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
  *       Then push and send use that slot, and pop and recv return that message.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
@@ -302,8 +301,8 @@
  *     - A commit that says -EAGAIN: ipc_wait(NAME_producer_bell(&out), deadline,
  *       (rc = NAME_commit(&out)) != -EAGAIN).
  *   Broadcasts
- *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
- *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
+ *     - send and producer_wait end with room or at the deadline, whichever readers come or go. One
+ *       that is killed in a segment counts for 10 ms more at most. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
  *     - Readers of a lossy one store nothing in the memory, and may have it without write access:
  *       in a segment that is open with IPC_SHM_READ_ONLY, or with a `me` whose id is
@@ -320,7 +319,7 @@
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *     - producer_wait: until there is room for n bytes. -EMSGSIZE: there never will be.
- *     - Where there are several producers, recv waits on, whoever comes or goes. After
+ *     - Where there are several producers, recv waits on, whichever come or go. After
  *       NAME_watch_producers it also ends when one has ended, see below.
  *       int NAME_source(const struct NAME_consumer *, struct ipc_record_sender *from)
  *     - Which process the last record is from, in which lane, and whether it is late: as
@@ -517,9 +516,9 @@ struct ipc_watch {
 
 /*
  * The meaning of a result of this library as a phrase, as libc's for the same numbers is about
- * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). For a negative number that no ring,
- * segment or wait returns it is strerror's. Where a handle knows more, it says so: ipc_shm_why,
- * ipc_channel_why. Wait-free; any thread.
+ * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). Numbers that mean here what they mean
+ * to libc (-EINVAL, -ENOSPC, ...) have strerror's. After a refusal ipc_shm_why and ipc_channel_why
+ * say more. Any thread; not in a signal handler.
  */
 IPC_INLINE const char *ipc_strerror(int rc)
 {
@@ -1795,7 +1794,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
  * is handed out once, and the one in the hand of a killed consumer is lost with it; that costs one
  * more store for each. What the killed consumer had peeked and not released is handed out again in
  * any case. A value that would let the ring run full unpublished is brought down to half the
- * capacity.
+ * capacity. Wait-free.
  */
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
@@ -2034,10 +2033,10 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
 }
 
 /* Copies up to n messages in, from an array. Messages of less than 256 bytes are visible to the
- * consumer one by one, longer ones at the latest when the call returns. Of a producer that is killed
- * in here the first ones are there, and no part of another. Wait-free for a given n. Returns how
- * many went in (less than n: the ring is full), 0 for n = 0, or the errors of ipc_spsc_push when
- * none did. */
+ * consumer one by one, longer ones at the latest when the call returns. If the producer is killed in
+ * here, the first ones are there, and no part of another. Wait-free for a given n. Returns how many
+ * went in (less than n: the ring is full), 0 for n = 0, or the errors of ipc_spsc_push when none
+ * did. */
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
@@ -2090,7 +2089,8 @@ IPC_INLINE void ipc_spsc_cancel(struct ipc_spsc_producer *p)
     (void)p;
 }
 
-/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
+/* 0; -EBADMSG once the shared memory was found corrupt; -ECHILD once a call said so; or the error of
+ * a handle that was refused or detached. Wait-free. */
 IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
 {
     return p->error;
@@ -2339,7 +2339,7 @@ IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
     return ipc_spsc_release_(c, (size_t)c->bytes);
 }
 
-/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
 {
     return c->error;
@@ -2347,8 +2347,7 @@ IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
 
 /* How many messages were there to pop, at some moment during the call. Takes time logarithmic in
  * the capacity, and touches lines that the producer may be writing: for monitoring, not for each
- * message.
- */
+ * message. Wait-free. */
 IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
     return c->ring != NULL ? ipc_spsc_count_full_(c->slots, c->mask, c->head,
@@ -2895,7 +2894,7 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
     return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
 }
 
-/* Sends the first n elements of what claim or room gave. 0, or -EINVAL when they gave less.
+/* Sends the first n elements of what claim or room gave. 0; -EINVAL when they gave less; -ECHILD.
  * Wait-free. */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
@@ -2920,7 +2919,7 @@ IPC_INLINE int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
     return ipc_stream_advance_(&c->s, n);
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_stream_producer_error(const struct ipc_stream_producer *p)
 {
     return p->s.error;
@@ -3675,7 +3674,7 @@ IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c)
 /*
  * Has a producer ended, all of whose records were taken? Each is reported once, if it was attached
  * when the consumer attached, or later, or left records for it; ipc_record_source says which it is.
- * Of more than 22 that came and went in one lane between two calls the last 22 are reported.
+ * If more than 22 came and went in one lane between two calls, the last 22 are reported.
  * Lock-free; asks the kernel for each producer that is attached, so it is not for the path of a
  * message.
  *
@@ -4039,7 +4038,7 @@ IPC_INLINE int ipc_record_producer_renew_(void *handle, struct ipc_peer *me)
  * alive, any lane with records counts as left by a process that has ended.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
+ *   -EINVAL, -EAGAIN, -EPROTO, -EROFS  as of ipc_spsc_producer_attach
  *   -EBUSY    every lane has a producer that is not proven dead
  *   -EBADMSG  the shared memory is corrupt
  */
@@ -4154,7 +4153,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
  * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
  * value above an eighth of the capacity is brought down to that, and any value to 0 where the
- * consumer merges.
+ * consumer merges. Wait-free.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
@@ -4405,7 +4404,7 @@ IPC_INLINE int ipc_record_flush(struct ipc_record_producer *p)
 
 /* Copies up to n records in. Records of less than 256 bytes are visible to the consumer one by one,
  * longer ones at the latest when the call returns. Returns how many went in, 0 for n = 0, or the
- * errors of ipc_record_push when none did. */
+ * errors of ipc_record_push when none did. Wait-free for given records. */
 IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
                                      const struct ipc_record *records, size_t n)
 {
@@ -4429,8 +4428,8 @@ IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, si
 /*
  * Push without a copy. claim gives room for a record of up to n bytes, 8-byte aligned and in a row.
  * NULL: there is no room now, n is more than ipc_record_most, or see ipc_record_producer_error.
- * commit sends the first n bytes of it: 0, or -EINVAL: n is more than was claimed, or nothing was
- * claimed since the last push or commit. Claiming again replaces the claim, also when it returns
+ * commit sends the first n bytes of it: 0; -EINVAL: n is more than was claimed, or nothing was
+ * claimed since the last push or commit; or -ECHILD. Claiming again replaces the claim, also when it returns
  * NULL; cancel drops it. A producer that is killed in between has sent nothing. All wait-free.
  */
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
@@ -4638,7 +4637,7 @@ IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsign
 /*
  * Copies up to n records out, as many as fit to[0..size). Stores in records[] where each is, at a
  * multiple of 8 from `to`, and how long it is. Returns how many, 0 for n = 0, or the errors of
- * ipc_record_pop when none came.
+ * ipc_record_pop when none came. Wait-free for a given n.
  */
 IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
                                     struct ipc_record *records, size_t n)
@@ -4661,7 +4660,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
  * there is none, or see ipc_record_consumer_error. It stays readable until released; peeking again
  * gives the same. A record that was peeked and not released when the consumer is killed is seen
  * again. A hostile producer may write to it meanwhile: read each field once, then check, then use.
- * release moves on behind it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ * release moves on behind it: 0; -EINVAL when nothing was peeked; or -ECHILD. All wait-free.
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
@@ -5784,8 +5783,8 @@ IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
     return ipc_broadcast_peek_(c, (size_t)c->s.bytes);
 }
 
-/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossy: -EOVERFLOW when it
- * was overwritten meanwhile, as of ipc_broadcast_pop. */
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossless: -ECHILD; lossy:
+ * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);
@@ -5798,7 +5797,7 @@ IPC_INLINE uint64_t ipc_broadcast_missed(const struct ipc_broadcast_consumer *c)
     return c->missed;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer *c)
 {
     return c->s.error;
@@ -7940,11 +7939,11 @@ IPC_INLINE int ipc_mpmc_consumer_renew_(void *handle, struct ipc_peer *me)
 /* ------------------------------------------------------------------ many at an end: the calls */
 
 /*
- * Attaches a producer. A handle is for one thread; a process may have several. `me` and its alive
- * are copied; NULL where nobody's death can be proven.
+ * Attaches a producer. A handle is for one thread; a process may have several. `me`: as for
+ * ipc_spsc_producer_attach. Lock-free; not for the path of a message.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO
+ *   -EINVAL, -EAGAIN, -EPROTO, -EROFS
  *            as of ipc_spsc_producer_attach; -EPROTO also when the ring's ends are of another kind
  *   -EUSERS  as many handles are attached as the ring was made for (256, if nothing was said) that
  *            are not proven dead
@@ -8014,7 +8013,7 @@ IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
  *   0
  *   -EINVAL   no slot is claimed
  *   -EAGAIN   the slot was passed over, and the ring is full now: it stays claimed, commit again
- *   -EBADMSG  the shared memory is corrupt; sticks
+ *   -EBADMSG, -ECHILD  as of ipc_mpmc_push
  */
 IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
 {
@@ -8027,7 +8026,7 @@ IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
  *
  *   0
  *   -EAGAIN    the ring is empty, or every message in it is still being written
- *   -EMSGSIZE, -EBADMSG, -EINVAL  as of ipc_mpmc_push
+ *   -EMSGSIZE, -EBADMSG, -EINVAL, -ECHILD  as of ipc_mpmc_push
  */
 IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
 {
@@ -8054,7 +8053,7 @@ IPC_INLINE const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
     return c->m.error == 0 ? ipc_mpmc_peek_(c, (size_t)c->m.bytes, c->m.how) : NULL;
 }
 
-/* Frees the slot of the peeked message. 0, or -EINVAL when none was peeked. Lock-free. */
+/* Frees the slot of the peeked message. 0; -EINVAL: none was peeked; -ECHILD. Lock-free. */
 IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 {
     return ipc_mpmc_release_(c, (size_t)c->m.bytes);
@@ -8125,7 +8124,7 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     ipc_mpmc_leave_(m);
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_mpmc_producer_error(const struct ipc_mpmc_producer *p)
 {
     return p->m.error;
@@ -8556,11 +8555,11 @@ CK_CC_UNUSED static int ipc_call_server_renew_(void *handle, struct ipc_peer *me
 
 /*
  * Attaches a caller, and gives it a slot that is free, or a dead caller's. A handle is for one
- * thread, and one call at a time; a process may have several. `me` and its alive are copied; NULL
- * where nobody's death can be proven. Lock-free; not for the path of a call.
+ * thread, and one call at a time; a process may have several. `me`: as for
+ * ipc_spsc_producer_attach. Lock-free; not for the path of a call.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO
+ *   -EINVAL, -EAGAIN, -EPROTO, -EROFS
  *            as of ipc_spsc_producer_attach; -EPROTO also when the reply size differs
  *   -EUSERS  all slots are taken
  */
@@ -8836,7 +8835,7 @@ IPC_INLINE int ipc_call_claim(struct ipc_call_client *c, void **message)
     return rc;
 }
 
-/* Sends the request that was claimed. 0, or -EINVAL: none was. Wait-free. */
+/* Sends the request that was claimed. 0; -EINVAL: none was; -EBADMSG, -ECHILD. Wait-free. */
 IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
 {
     return ipc_call_commit_(c, ipc_call_client_stride_(c));
@@ -8848,7 +8847,7 @@ IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
  *
  *   0
  *   -EMSGSIZE  bytes is not the size of requests
- *   -EBUSY, -EAGAIN, -EBADMSG, -EINVAL  as of ipc_call_claim
+ *   -EBUSY, -EAGAIN, -EBADMSG, -EINVAL, -ECHILD  as of ipc_call_claim
  */
 IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size_t bytes)
 {
@@ -8926,7 +8925,7 @@ IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
     (void)ipc_call_client_disable_(c, -EINVAL);
 }
 
-/* 0; -EBADMSG once the shared memory was found corrupt; what attach said. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
 {
     return c->error;
@@ -9061,7 +9060,7 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     (void)ipc_call_server_disable_(s, -EINVAL);
 }
 
-/* 0, or what attach said; -EINVAL when detached. */
+/* 0, or what attach said; -EINVAL when detached; -ECHILD once a call said so. */
 IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 {
     return s->error;

@@ -146,9 +146,10 @@ class [[nodiscard]] result {
         return {error(), std::generic_category()};
     }
 
+    /* ipc_strerror. */
     std::string message() const
     {
-        return std::generic_category().message(error());
+        return ipc_strerror(-error());
     }
 
     friend constexpr bool operator==(result r, std::errc e) noexcept
@@ -309,18 +310,28 @@ template <class F> result wait(ipc_notify &bell, deadline d, F condition)
     return ipc_wait(&bell, d.ns(), condition());
 }
 
-/* ipc_wait_any: until condition(i) is true for one of the bells; count() is which. */
+/* ipc_wait_any: until condition(i) is true for one of the bells of `any` (ipc_any_init); count() is
+ * which. The next call with the same `any` looks at those behind it first. */
+template <class F> result wait_any(ipc_any &any, deadline d, F condition)
+{
+    unsigned i = 0;
+    int rc = ipc_wait_any(&any, d.ns(), i, condition(i));
+
+    return rc == 0 ? static_cast<int64_t>(i) : rc;
+}
+
+/* The same for bells[0..n), of which each call looks at the first one first: where that is always
+ * ready the others wait. Fix: keep an ipc_any. */
 template <class F>
 result wait_any(ipc_notify *const *bells, unsigned n, deadline d, F condition)
 {
     ipc_any any;
-    unsigned i = 0;
-    int rc = ipc_any_init(&any, bells, n);
+    result r = ipc_any_init(&any, bells, n);
 
-    if (rc == 0)
-        rc = ipc_wait_any(&any, d.ns(), i, condition(i));
+    if (r)
+        r = wait_any(any, d, std::move(condition));
     ipc_any_close(&any);
-    return rc == 0 ? static_cast<int64_t>(i) : rc;
+    return r;
 }
 
 /* ------------------------------------------------------------------ the C calls of each kind */
@@ -677,7 +688,7 @@ template <class C> class record_producer : public end<producer_of<C>> {
     }
     /* n bytes in place; null: no room. */
     IPC_CALL_ void *claim(size_t n) { return C::c_claim(&h_, n); }
-    /* Of the bytes that were claimed the first n. */
+    /* The first n of the bytes that were claimed. */
     IPC_CALL_ result commit(size_t n) { return C::c_commit(&h_, n); }
     void cancel() { C::c_cancel(&h_); }
     /* Bytes of the longest record. */

@@ -294,9 +294,9 @@ struct ipc_watch {
 
 /*
  * The meaning of a result of this library as a phrase, as libc's for the same numbers is about
- * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). For a negative number that no ring,
- * segment or wait returns it is strerror's. Where a handle knows more, it says so: ipc_shm_why,
- * ipc_channel_why. Wait-free; any thread.
+ * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). Numbers that mean here what they mean
+ * to libc (-EINVAL, -ENOSPC, ...) have strerror's. After a refusal ipc_shm_why and ipc_channel_why
+ * say more. Any thread; not in a signal handler.
  */
 IPC_INLINE const char *ipc_strerror(int rc)
 {
@@ -394,8 +394,8 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
  *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
- *     or killed at any instruction holds up none of them longer than that.
- */
+ *     or killed at any instruction holds up none of them longer than that. `how` is never NULL, but
+ *     for ipc_shm_open_or_create. */
 
 /*
  * Fork, exec, and whose process it is
@@ -552,8 +552,8 @@ struct ipc_shm_member {
  * ipc_shm_create uses IPC_SHM_DEFAULTS.
  *
  * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
- * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). Who
- * is sent the segment opens it read-only. A child that inherits the handle by fork can become no
+ * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). A
+ * process that is sent the segment opens it read-only. A child that inherits the handle by fork can become no
  * member, as that needs a mapping of its own: its calls are -EROFS. The memory is still mapped
  * there for writing, so the child must leave it alone; it may receive the segment instead.
  *
@@ -644,8 +644,8 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 /*
  * For a segment in a file: returns once all that any process has stored there before is on the
  * disk. Blocks for the disk: some milliseconds, and what it takes to write the pages that have
- * changed. In memory it does nothing. Who calls it need not wait for other processes, and they need
- * not stop.
+ * changed. In memory it does nothing. Other processes may go on meanwhile, and none is waited
+ * for.
  *
  * What a file promises after the machine has stopped, or the power has failed: nothing torn is
  * taken for whole. If all members had closed the segment, it is there as they left it, and goes on.
@@ -680,8 +680,8 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
 IPC_INLINE int ipc_shm_unlink(const char *name);
 
 /*
- * Frees the name of a segment that no live process has open; a path also. As a creator that would
- * replace the segment does it, so no process comes to use it meanwhile. A process that is killed in
+ * Frees the name, or path, of a segment that no live process has open: as a creator does that
+ * replaces the segment, so no process comes to use it meanwhile. A process that is killed in
  * here leaves the segment to the next ipc_shm_create, or to another call of this. how->owner and
  * how->mode are as of ipc_shm_open. seg is closed then, and is for ipc_shm_why alone. Blocks for
  * the kernel only.
@@ -779,8 +779,8 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
  * To be called before a fork whose child is to go on in the place of this process, as before
  * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
  * alive as long as itself or any child lives that has inherited the handle; from the child's next
- * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
- * the first that makes that call goes on, and others become members of their own. This process can
+ * call with the segment on, such as ipc_shm_peer, as long as that child lives. The first of several
+ * children that makes that call goes on, and others become members of their own. This process can
  * not use its rings any more (-ECHILD); where the fork fails, it has to close the segment, open it
  * and attach anew. A child that closes descriptors which it does not know keeps what it was given,
  * but then its death is told only when its own children are gone, too. Lock-free.
@@ -875,8 +875,7 @@ IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg);
  * Maps `bytes` bytes of the open segment, which begin at mem, twice in a row, so that what wraps
  * around their end lies in a row. NULL when they are not whole pages, or the kernel has no room. To
  * be given back by ipc_shm_unmap_twice with the same `bytes`, before or after the segment is
- * closed.
- */
+ * closed. Any thread; blocks for the kernel only. */
 IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes);
 IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 

@@ -124,11 +124,11 @@
  *     file:          never                    never                    all, from options.offset on
  *     signal:        never                    once the process ended   no receiver comes
  *
- *     (1) A call that waits learns of a killed peer within 10 ms, and so do calls that do not wait:
- *         they ask the kernel each 8 ms. A sender asks after 1024 messages at most; where the next
- *         receiver is there before, it is told -EPIPE, also of a killed one; and so is, in both
- *         directions, a client whose next listener is there before. A receiver that is not told
- *         before the next sender has sent may receive from that one first.
+ *     (1) Calls learn of a killed peer within 10 ms; those that do not wait ask the kernel each 8 ms.
+ *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
+ *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
+ *         directions, if the next listener is there before. A receiver may get messages of the next
+ *         sender before it is told of the last one's loss.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, 256 messages at most are accepted before.
@@ -139,8 +139,8 @@
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
  *
  * Caveats
- *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
- *     tells only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
+ *   - recv takes in several messages at once where it can, so the descriptor for event loops tells
+ *     only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
  *     ipc_channel_fd.
  *   - To write to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
  *     Fix: a host that ignores SIGPIPE when it opens the channel, and for as long as the channel

@@ -34,12 +34,11 @@
  *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
  *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
  *     for (;;) {                                    // to the other process
+ *         ipc_notify_drain(&bell);
+ *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
  *         while (ticks_pop(&in, &t) == 0)
  *             trade(&t);
- *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
- *         if (ticks_pop(&in, &t) == 0) { trade(&t); continue; }
  *         epoll_wait(...);
- *         ipc_notify_drain(&bell);
  *     }
  *
  * Contract
@@ -65,7 +64,7 @@
  *   - ipc_notify_post_one wakes one of several that wait for the same kind of thing; with different
  *     conditions it may wake the wrong one, and if the one it woke is killed the others sleep until
  *     the next post. Fix: ipc_notify_post.
- *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds, and keeps a thread of
+ *   - Before it sleeps ipc_wait looks 1000 times, for 20 to 50 microseconds, and keeps a thread of
  *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
  *     thread that waits for one of lower priority on the same core.
  *   - A long sleep that watches for a death uses one inotify instance and one epoll, two

@@ -85,12 +85,12 @@
  *     slow, stopped or killed, at any instruction, costs its own next message and nothing else.
  *   - A killed producer's half-written message was never there. A killed consumer's successor sees
  *     again at most the messages that were taken since it last published its position: _replay
- *     says how many that may be. With one producer and one consumer the message that pop returned
- *     last is among them; where _replay is 0, none is, and that message is lost with the consumer.
+ *     says how many that may be. In an SPSC ring the message that pop returned last is among them;
+ *     where _replay is 0, none is, and that message is lost with the consumer. So may be the record,
+ *     or the elements of a stream, that pop returned last; what was peeked and not released is not.
  *     With many at an end, a process that is killed between claim and commit loses what it had
  *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
- *     as the ring was made; both are counted (_losses). A message that is handed out again comes
- *     out of order, and may come a second time.
+ *     out of order and possibly twice, as the ring was made; both are counted (_losses).
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the
@@ -110,8 +110,8 @@
  *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach.
  *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
  *     ring and no endless loop. -EBADMSG sticks to the handle.
- *   - A handle belongs to one thread of one process at a time. It may stand beside what another
- *     thread writes, as another handle: it shares no cache line of 64 bytes with that. After fork
+ *   - A handle belongs to one thread of one process at a time. It shares no cache line of 64 bytes
+ *     with what stands beside it in memory, such as another thread's handle. After fork
  *     one of the two processes goes on with it: the parent while it lives, then the child. The
  *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. ipc_shm.h has
  *     the table (Fork, exec). An ipc_peer without `self`, or none, does not notice a fork: there

@@ -104,7 +104,7 @@ void slots_go_in_and_come_out(void **)
     assert_true(r == std::errc::timed_out && r != std::errc::broken_pipe && !r);
     std::error_code code = r;
     assert_true(code == std::errc::timed_out);
-    assert_true(r.message() == strerror(ETIMEDOUT));
+    assert_true(r.message() == ipc_strerror(-ETIMEDOUT));
     assert_false(bool(ipc::spsc<tick>::create(p.seg, "ticks", 8)));
     assert_non_null(strstr(p.seg.why(), "capacity"));
 }
@@ -322,6 +322,14 @@ void waiting_for_any(void **)
     assert_true(bool(r) && r.count() == 1 && n == 6);
     assert_true(bool(out.send(7, 1s)));
     assert_true(bool(ipc::wait(in[1].bell(), 1s, [&] { return bool(in[1].pop(n)); })) && n == 7);
+
+    ipc_any any;
+    assert_int_equal(ipc_any_init(&any, bells, 2), 0);
+    for (size_t turn = 0; turn < 4; turn++) { /* both are ready all the time */
+        r = ipc::wait_any(any, ipc::now, [](unsigned) { return true; });
+        assert_true(bool(r) && r.count() == turn % 2);
+    }
+    ipc_any_close(&any);
 }
 
 void memory_of_ones_own(void **)

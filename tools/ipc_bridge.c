@@ -8,36 +8,37 @@
  * producer of a ring of that name there, which it makes where no program has made it. It carries
  * rings of slots and of records, with one or many at an end, and broadcasts of both, lossless and
  * lossy, but no streams and no calls; the kind, the size of messages and the version of their type
- * are taken from the ring. Both machines have the same byte order. One bridge at each end carries any number of rings, in both directions. -o is
- * the end that is read, and -i the one that is written; who listens does not matter.
+ * are taken from the ring. Both machines have the same byte order. One bridge at each end carries
+ * any number of rings, in both directions. -o is the end that is read, and -i the one that is
+ * written; which side listens does not matter.
  *
  * Order is kept, and no message comes twice. What is lossless is not lost: a message is released
  * here when it is in the ring there. While the link is down the ring fills up, and its producer
- * waits. Each of both bridges, and each program, may be killed and started again at any time. Of
- * this the exceptions: a lossless broadcast does not wait for a bridge that is dead; what was in the
- * other machine's memory is lost with that machine; and a bridge of a ring with many at an end that
- * is killed may double the one message that it had in its hand, or lose it where the ring loses what
- * a killed consumer held. A lossy broadcast does not wait for the
- * link. What it has overwritten meanwhile is counted exactly, and told to the readers there as a lap
- * is: what they got and what NAME_missed says are together all that were sent. Such a loss takes no
- * other message of slots with it; in a lossy broadcast of records a reader also misses those that it
- * had not read yet, which that count includes.
+ * waits. Both bridges, and each program, may be killed and started again at any time. There are
+ * three exceptions. A lossless broadcast does not wait for a bridge that is dead. What was in the
+ * other machine's memory is lost with that machine. A killed bridge of a ring with many at an end
+ * may double the one message that it had in its hand, or lose it where the ring loses what a killed
+ * consumer held. A lossy broadcast does not wait for the link. What it has overwritten meanwhile is
+ * counted exactly, and told to the readers there as a lap is: what they got and what NAME_missed
+ * says are together all that were sent. Such a loss takes no other message of slots with it; in a
+ * lossy broadcast of records a reader also misses those that it had not read yet, which that count
+ * includes.
  *
- * Of a ring with many consumers the bridge is one: it takes up to a capacity ahead, into a ring of
- * its own in a segment named SEGMENT.NAME.bridge. A ring with one producer that a bridge writes is
- * its own: another producer there would be taken for the bridge.
- * One bridge at a time writes a ring, also one with many producers: another is refused. Several may
- * read one broadcast, for several machines; the figures beside it are then of all of them.
- * Both ends keep a small object beside the ring, NAME.bridge-out and NAME.bridge-in, whose figures
- * ipc_top shows; or in that segment of its own, where the other one is full. A segment that is
- * removed and made again is a new one. Segments that the bridge makes have the bytes of -m, or what
+ * The bridge is one of the consumers of a ring that has many: it takes up to a capacity ahead, into a
+ * ring of its own in a segment named SEGMENT.NAME.bridge. A ring with one producer that a bridge
+ * writes is its own: another producer there would be taken for the bridge. One bridge at a time
+ * writes a ring, also one with many producers: another is refused. Several may read one broadcast,
+ * for several machines; the figures beside it are then of all of them. Both ends keep a small
+ * object beside the ring, NAME.bridge-out and NAME.bridge-in, whose figures ipc_top shows; or in
+ * that segment of its own, where the other one is full. A segment that is removed and made again is
+ * a new one. Segments that the bridge makes have the bytes of -m, or what
  * their first ring needs and 1 MiB: that is for the other side to say, so where it is not to be
  * trusted with this machine's memory give -m, or make the rings first. Messages have 64 MiB at most.
  *
  * Keys (CURVE): `ipc_bridge -g FILE` makes a pair, writes the secret one to FILE and prints the
- * public one. Each side gives its own secret key (-s) and the public one of the other (-p; who
- * listens may give several, or none for any). Without keys whoever reaches the port reads and
- * writes the rings. A wrong key is refused, and the bridge that has it ends.
+ * public one. Each side gives its own secret key (-s) and the public one of the other (-p; the side
+ * that listens may give several, or none for any). Without keys each process that reaches the port
+ * reads and writes the rings. A wrong key is refused, and the bridge that has it ends.
  *
  * What it costs: a message of 64 bytes each millisecond over the loopback of a virtual machine with
  * two processors, from the one program to the other: half of them within 216 microseconds, 99 of 100

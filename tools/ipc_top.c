@@ -5,11 +5,12 @@
  *
  * Shows each segment of ipc_shm.h that this user may read: those in /dev/shm, nameless ones and
  * unlinked ones that a process of this user has open (all, for root), files that are named, and
- * System V segments of sysvshm: channels. Of a segment it shows the processes that have it open, and
- * whether they are alive, stopped or dead; of a ring how full it is, messages a second, laps,
+ * System V segments of sysvshm: channels. For a segment it shows the processes that have it open, and
+ * whether they are alive, stopped or dead; for a ring how full it is, messages a second, laps,
  * losses, readers and how far each is behind, sleepers, and which process holds which end, seat or
- * slot; of a ring that ipc_bridge carries, whether it does, and how many messages it has carried. Memory does not say since when: the time is that of the first look that found the same hold,
- * "or earlier" where no look came before.
+ * slot; for a ring that ipc_bridge carries, whether it does, and how many messages it has carried.
+ * The memory does not say since when a process holds something: the time is that of the first look
+ * that found the same hold, "or earlier" where no look came before.
  *
  * It maps memory without write access, takes no place in a segment, stops and wakes nobody, and
  * believes nothing of what it reads. What a consumer of a ring with one at an end has in hand is in

@@ -79,7 +79,7 @@ struct ipc_channel {
     int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
-    uint64_t from;     /* a server: the client whom the last recv told of, by its message or by the
+    uint64_t from;     /* a server: the client that the last recv told of, by its message or by the
                           loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */

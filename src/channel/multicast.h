@@ -153,7 +153,7 @@ IPC_INLINE int ipc_channel_group_open_(struct ipc_channel *ch)
     return 0;
 }
 
-/* Opens a channel of udp:. Who only receives, and does not listen, subscribes. */
+/* Opens a channel of udp:. A process that only receives, and does not listen, subscribes. */
 IPC_INLINE int ipc_channel_udp_open_(struct ipc_channel *ch, int64_t deadline)
 {
     ipc_channel_get_socket_(ch)->listener = -1;

@@ -16,8 +16,8 @@
  *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
  *            users than unix: permits are skipped. udp: each process that can reach the port.
  *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
- *            answer reports it to the listener. The sender then goes on with the next listener,
- *            of udp: at the name's next address; the kernel has dropped answers to unix-dgram:.
+ *            answer reports it to the listener. The sender then goes on with the next listener, over
+ *            udp: at the name's next address; the kernel has dropped answers to unix-dgram:.
  *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
  *            (net.core.wmem_max); udp: 65507 bytes.
  */

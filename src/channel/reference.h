@@ -37,22 +37,22 @@
  *   -EACCES         what is there belongs to another user, or permits more than options.mode; the
  *                   process at the other end is not permitted; or the kernel denies it
  *   -EADDRINUSE     another process listens there
- *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
+ *   -EBUSY          file: the log has a writer; ring: this side has as many processes as it may
  *   -EUSERS         ring: 256 senders and receivers share it already; or it has as many lossless
  *                   subscribers as options.receivers
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
- *                  way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
- *                  both sides tells, and again when that client comes again
+ *                   way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
+ *                   both sides tells, and again when that client comes again
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
- *                  unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
+ *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
- *   -ENETUNREACH   tcp:, udp: no network leads there
+ *   -ENETUNREACH    tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -128,8 +128,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  * A server gets the next message of any client, in turns, and `from` names the client. It takes new
  * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
  * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
- * client, too, the others have their turns first. Of a client that does not greet, or agree (auto:),
- * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
+ * client, too, the others have their turns first. A client that does not greet, or agree (auto:), is
+ * never reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
  * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
@@ -141,7 +141,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
  * need no options. Each has a number, which is never 0 and is given once.
  *
  * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
- * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
+ * server that must not be held up says IPC_NOW. For a client that does not read, the rest of at most
  * one message is kept, which goes out as the client reads: with recv, or ipc_channel_flush.
  *
  *   0
@@ -161,10 +161,10 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
- * was only a part of a message, or a wake for nothing: wait again. For a channel where nobody is it
- * looks for the next peer ten times a second, but waits for no host to answer. What a deadline
- * has cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has
- * its turn. Blocking.
+ * was only a part of a message, or a wake for nothing: wait again. For a channel without a peer it
+ * looks for the next one ten times a second, but waits for no host to answer. What a deadline has
+ * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
+ * turn. Blocking.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
@@ -187,13 +187,13 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
 IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 
 /*
- * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
- * reading, but for writing on a channel that only sends; over unix:, unix-seq: and tcp: that has to
- * poll for reading as long as send with IPC_NOW waits for the listener's greeting, that is, before the
- * first message was accepted. It changes when the other side does: ask
- * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
- * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
- * tells of new clients, messages and losses, and of clients that read again.
+ * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for reading,
+ * but for writing on a channel that only sends. Over unix:, unix-seq: and tcp: such a channel polls
+ * for reading, too, until its first message was accepted: the listener's greeting comes before. The
+ * descriptor changes when the other side does: ask again after -EPIPE, -EOWNERDEAD, -ESTALE and
+ * -EBADMSG, and after the first message to a listener. It belongs to the channel. That of a server
+ * stays the same, is polled for reading, and tells of new clients, messages and losses, and of
+ * clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
@@ -221,10 +221,10 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
 /*
  * Removes what is at the URI and outlives its processes: a FIFO, a queue, a log, a segment, or a
  * socket's file. What the mechanism did not make stays: a FIFO and a socket's file are known by
- * their type, a log by its head, a segment by its rings. An empty
- * file counts as a log, and a segment without objects as one whose rings are not made yet. A queue
- * has no such mark: any queue of that name or key is removed. Processes that have it open keep it,
- * but for sysv: and the semaphores of sysvshm:.
+ * their type, a log by its head, a segment by its rings. An empty file counts as a log, and a
+ * segment without objects as one whose rings are not made yet. A queue has no such mark: any queue
+ * of that name or key is removed. Processes that have it open keep it, but for sysv: and the
+ * semaphores of sysvshm:.
  *
  *   0
  *   -ENOENT        nothing is there

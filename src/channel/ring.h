@@ -14,8 +14,8 @@
  *            that comes later reads what was sent to it alone. If a client leaves and the next one
  *            sends before the listener has taken all, it may receive from that one before it is told
  *            of the loss; a server is not.
- *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
- *            several receivers, no end is reported. A ring keeps what was sent, for the next
+ *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. The end of one of several
+ *            senders, or receivers, is not reported. A ring keeps what was sent, for the next
  *            receiver, which may see again what a killed one had: an eighth of the ring at most. So
  *            a send that reports a loss has sent nothing, but what was sent before is not lost.
  *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender

@@ -8,16 +8,17 @@
  *                           stands for all of its addresses.
  *
  * Both sides greet each other first: see greet.h. The listener takes one client at a time, several by
- * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a listener. Both directions.
+ * ipc_channel_accept, or serves many with options.clients: see server.h. The other side waits for a
+ * listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
  *            of a message. A listener then waits for the next client, a client for the next
- *            listener; a channel of ipc_channel_accept reports the loss again. After -EPIPE a send
- *            of a channel that receives, too, does so once all is received. A host that
- *            vanishes without a word is noticed by deadlines only, or with options.keepalive.
+ *            listener; a channel of ipc_channel_accept reports the loss again. A channel of both
+ *            directions goes on to the next peer once all is received. A host that vanishes without
+ *            a word is noticed by deadlines only, or with options.keepalive.
  *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
  *            one that was killed. A client that waits looks again after an eighth of the time
  *            that it has waited, 100 ms at most.

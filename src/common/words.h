@@ -6,9 +6,9 @@
 
 /*
  * The meaning of a result of this library as a phrase, as libc's for the same numbers is about
- * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). For a negative number that no ring,
- * segment or wait returns it is strerror's. Where a handle knows more, it says so: ipc_shm_why,
- * ipc_channel_why. Wait-free; any thread.
+ * other things: ipc_strerror(ticks_recv(&in, &t, deadline)). Numbers that mean here what they mean
+ * to libc (-EINVAL, -ENOSPC, ...) have strerror's. After a refusal ipc_shm_why and ipc_channel_why
+ * say more. Any thread; not in a signal handler.
  */
 IPC_INLINE const char *ipc_strerror(int rc)
 {

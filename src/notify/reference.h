@@ -12,8 +12,8 @@
  *     also be called in a signal handler, while the same thread uses the handle; not for the kind
  *     IPC_NOTIFY_SIGNAL.
  *   - Deadlines are those of ipc_clock: ipc_in_ms, IPC_NOW, IPC_FOREVER.
- *   - A peer that is stopped or killed at any instruction holds up none of them, but for those that
- *     wait, until their deadline.
+ *   - A function blocks only where its comment says so. A peer that is stopped or killed at any
+ *     instruction holds up such a function until its deadline, and no other function.
  */
 
 /* ------------------------------------------------------------------ the shared memory */
@@ -155,15 +155,13 @@ IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n);
 
 /* From now on waits end with -EOWNERDEAD when the peer `id` dies; 0: with no death. A peer whose
  * death this handle has reported is not watched again. Does nothing without struct ipc_peer's
- * alive.
- */
+ * alive. Wait-free. */
 IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id);
 
 /* From now on waits also look at their condition when any member may have died: within 10 ms, or a
  * second if the dead member left its descriptors to children. They do not end for that: the
  * condition asks ipc_notify_anyone_died, and then which of the peers that matter to it are alive. The
- * first answer is that one may have died, as one may have before this call.
- */
+ * first answer is that one may have died, as one may have before this call. Wait-free. */
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n);
 
 /* 1 when a member may have died since the last call, else 0. Wait-free. */
@@ -208,7 +206,7 @@ IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n);
  * IPC_NOTIFY_SIGNAL: from now on posts of this handle send the real-time signal `number` to the
  * process `pid`, which has called ipc_notify_listen before. Take its pid from fork, from
  * SO_PEERCRED or from your configuration, not from shared memory, where a hostile peer may name
- * another process. After an error posts of this handle signal no process.
+ * another process. After an error posts of this handle signal no process. Wait-free.
  *
  *   0
  *   -EINVAL  the handle is not attached, or not of that kind, or pid is not positive, or number is
@@ -356,7 +354,7 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
  * until the deadline. The descriptor that the handle had before is closed.
  *
  *   0
- *   -ETIMEDOUT  nothing came until the deadline
+ *   -ETIMEDOUT  nothing came until the deadline, which may also be no absolute time
  *   -EINTR      a signal handler ran
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     something else came

@@ -710,8 +710,8 @@ IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
     return ipc_broadcast_peek_(c, (size_t)c->s.bytes);
 }
 
-/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossy: -EOVERFLOW when it
- * was overwritten meanwhile, as of ipc_broadcast_pop. */
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossless: -ECHILD; lossy:
+ * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);
@@ -724,7 +724,7 @@ IPC_INLINE uint64_t ipc_broadcast_missed(const struct ipc_broadcast_consumer *c)
     return c->missed;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer *c)
 {
     return c->s.error;

@@ -383,11 +383,11 @@ CK_CC_UNUSED static int ipc_call_server_renew_(void *handle, struct ipc_peer *me
 
 /*
  * Attaches a caller, and gives it a slot that is free, or a dead caller's. A handle is for one
- * thread, and one call at a time; a process may have several. `me` and its alive are copied; NULL
- * where nobody's death can be proven. Lock-free; not for the path of a call.
+ * thread, and one call at a time; a process may have several. `me`: as for
+ * ipc_spsc_producer_attach. Lock-free; not for the path of a call.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO
+ *   -EINVAL, -EAGAIN, -EPROTO, -EROFS
  *            as of ipc_spsc_producer_attach; -EPROTO also when the reply size differs
  *   -EUSERS  all slots are taken
  */
@@ -663,7 +663,7 @@ IPC_INLINE int ipc_call_claim(struct ipc_call_client *c, void **message)
     return rc;
 }
 
-/* Sends the request that was claimed. 0, or -EINVAL: none was. Wait-free. */
+/* Sends the request that was claimed. 0; -EINVAL: none was; -EBADMSG, -ECHILD. Wait-free. */
 IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
 {
     return ipc_call_commit_(c, ipc_call_client_stride_(c));
@@ -675,7 +675,7 @@ IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
  *
  *   0
  *   -EMSGSIZE  bytes is not the size of requests
- *   -EBUSY, -EAGAIN, -EBADMSG, -EINVAL  as of ipc_call_claim
+ *   -EBUSY, -EAGAIN, -EBADMSG, -EINVAL, -ECHILD  as of ipc_call_claim
  */
 IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size_t bytes)
 {
@@ -753,7 +753,7 @@ IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
     (void)ipc_call_client_disable_(c, -EINVAL);
 }
 
-/* 0; -EBADMSG once the shared memory was found corrupt; what attach said. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
 {
     return c->error;
@@ -888,7 +888,7 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     (void)ipc_call_server_disable_(s, -EINVAL);
 }
 
-/* 0, or what attach said; -EINVAL when detached. */
+/* 0, or what attach said; -EINVAL when detached; -ECHILD once a call said so. */
 IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 {
     return s->error;

@@ -650,11 +650,11 @@ IPC_INLINE int ipc_mpmc_consumer_renew_(void *handle, struct ipc_peer *me)
 /* ------------------------------------------------------------------ many at an end: the calls */
 
 /*
- * Attaches a producer. A handle is for one thread; a process may have several. `me` and its alive
- * are copied; NULL where nobody's death can be proven.
+ * Attaches a producer. A handle is for one thread; a process may have several. `me`: as for
+ * ipc_spsc_producer_attach. Lock-free; not for the path of a message.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO
+ *   -EINVAL, -EAGAIN, -EPROTO, -EROFS
  *            as of ipc_spsc_producer_attach; -EPROTO also when the ring's ends are of another kind
  *   -EUSERS  as many handles are attached as the ring was made for (256, if nothing was said) that
  *            are not proven dead
@@ -724,7 +724,7 @@ IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
  *   0
  *   -EINVAL   no slot is claimed
  *   -EAGAIN   the slot was passed over, and the ring is full now: it stays claimed, commit again
- *   -EBADMSG  the shared memory is corrupt; sticks
+ *   -EBADMSG, -ECHILD  as of ipc_mpmc_push
  */
 IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
 {
@@ -737,7 +737,7 @@ IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
  *
  *   0
  *   -EAGAIN    the ring is empty, or every message in it is still being written
- *   -EMSGSIZE, -EBADMSG, -EINVAL  as of ipc_mpmc_push
+ *   -EMSGSIZE, -EBADMSG, -EINVAL, -ECHILD  as of ipc_mpmc_push
  */
 IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
 {
@@ -764,7 +764,7 @@ IPC_INLINE const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
     return c->m.error == 0 ? ipc_mpmc_peek_(c, (size_t)c->m.bytes, c->m.how) : NULL;
 }
 
-/* Frees the slot of the peeked message. 0, or -EINVAL when none was peeked. Lock-free. */
+/* Frees the slot of the peeked message. 0; -EINVAL: none was peeked; -ECHILD. Lock-free. */
 IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 {
     return ipc_mpmc_release_(c, (size_t)c->m.bytes);
@@ -835,7 +835,7 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     ipc_mpmc_leave_(m);
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_mpmc_producer_error(const struct ipc_mpmc_producer *p)
 {
     return p->m.error;

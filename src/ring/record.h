@@ -116,7 +116,7 @@ IPC_INLINE int ipc_record_producer_renew_(void *handle, struct ipc_peer *me)
  * alive, any lane with records counts as left by a process that has ended.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
+ *   -EINVAL, -EAGAIN, -EPROTO, -EROFS  as of ipc_spsc_producer_attach
  *   -EBUSY    every lane has a producer that is not proven dead
  *   -EBADMSG  the shared memory is corrupt
  */
@@ -231,7 +231,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
  * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
  * value above an eighth of the capacity is brought down to that, and any value to 0 where the
- * consumer merges.
+ * consumer merges. Wait-free.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
@@ -482,7 +482,7 @@ IPC_INLINE int ipc_record_flush(struct ipc_record_producer *p)
 
 /* Copies up to n records in. Records of less than 256 bytes are visible to the consumer one by one,
  * longer ones at the latest when the call returns. Returns how many went in, 0 for n = 0, or the
- * errors of ipc_record_push when none did. */
+ * errors of ipc_record_push when none did. Wait-free for given records. */
 IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
                                      const struct ipc_record *records, size_t n)
 {
@@ -506,8 +506,8 @@ IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, si
 /*
  * Push without a copy. claim gives room for a record of up to n bytes, 8-byte aligned and in a row.
  * NULL: there is no room now, n is more than ipc_record_most, or see ipc_record_producer_error.
- * commit sends the first n bytes of it: 0, or -EINVAL: n is more than was claimed, or nothing was
- * claimed since the last push or commit. Claiming again replaces the claim, also when it returns
+ * commit sends the first n bytes of it: 0; -EINVAL: n is more than was claimed, or nothing was
+ * claimed since the last push or commit; or -ECHILD. Claiming again replaces the claim, also when it returns
  * NULL; cancel drops it. A producer that is killed in between has sent nothing. All wait-free.
  */
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
@@ -715,7 +715,7 @@ IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsign
 /*
  * Copies up to n records out, as many as fit to[0..size). Stores in records[] where each is, at a
  * multiple of 8 from `to`, and how long it is. Returns how many, 0 for n = 0, or the errors of
- * ipc_record_pop when none came.
+ * ipc_record_pop when none came. Wait-free for a given n.
  */
 IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
                                     struct ipc_record *records, size_t n)
@@ -738,7 +738,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
  * there is none, or see ipc_record_consumer_error. It stays readable until released; peeking again
  * gives the same. A record that was peeked and not released when the consumer is killed is seen
  * again. A hostile producer may write to it meanwhile: read each field once, then check, then use.
- * release moves on behind it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ * release moves on behind it: 0; -EINVAL when nothing was peeked; or -ECHILD. All wait-free.
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {

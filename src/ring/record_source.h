@@ -267,7 +267,7 @@ IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c)
 /*
  * Has a producer ended, all of whose records were taken? Each is reported once, if it was attached
  * when the consumer attached, or later, or left records for it; ipc_record_source says which it is.
- * Of more than 22 that came and went in one lane between two calls the last 22 are reported.
+ * If more than 22 came and went in one lane between two calls, the last 22 are reported.
  * Lock-free; asks the kernel for each producer that is attached, so it is not for the path of a
  * message.
  *

@@ -23,18 +23,18 @@
  * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or
  * 64: up to 65,536. `capacity` is in messages, elements, bytes of each producer's records, or
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
- * or a negative errno.
+ * or a negative errno, for which ipc_strerror has a phrase.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
- *       The bytes that it takes; 0 where that is no ring.
+ *       The bytes that the ring takes; 0 where it cannot be made so.
  *   int NAME_init(void *mem, size_t size, capacity [, how])
  *       Makes an empty ring in mem[0..size). As ipc_spsc_init.
  *   int NAME_END_attach(struct NAME_END *, void *mem, size_t size, struct ipc_peer *me)
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
- *       type; or, with ipc_notify.h, a bell of the ring is of another kind than IPC_NOTIFY_FUTEX,
- *       which no ring makes. -EROFS: the memory may only be read here, see broadcasts below.
+ *       type; or, with ipc_notify.h, a bell of the ring is not of the kind IPC_NOTIFY_FUTEX, as
+ *       all are that rings make. -EROFS: the memory may only be read here, see broadcasts below.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -62,7 +62,7 @@
  *       is copied by its size.
  *   push_more, flush                              SPSC and records only
  *       Push with the hint that more is coming, as ipc_spsc_push_more. The message may be invisible
- *       until the next flush, post, push, send or claim: for long messages between cores that are far
+ *       until the next flush, post, push, send, claim or detach: for long messages between cores far
  *       apart, where one fence for many is worth two to three times the rate.
  *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
  *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
@@ -117,10 +117,9 @@
  *
  * Differences of kinds, where they sleep
  *   MPMC, MPSC, SPMC
- *     - Where many may be at the other end, a wait does not end because one comes or goes: no
- *       -EOWNERDEAD and no -EPIPE. What a member of the segment held when it was killed is freed or
- *       handed out again within 10 ms by sleepers (a second, if it left its descriptors to
- *       children).
+ *     - Where many may be at the other end (so not for producers of MPSC or consumers of SPMC) no wait
+ *       ends with -EOWNERDEAD or -EPIPE. Sleepers free what a killed member of the segment held, or
+ *       hand it out again, within 10 ms (a second, if it left its descriptors to children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
  *       Then push and send use that slot, and pop and recv return that message.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
@@ -132,8 +131,8 @@
  *     - A commit that says -EAGAIN: ipc_wait(NAME_producer_bell(&out), deadline,
  *       (rc = NAME_commit(&out)) != -EAGAIN).
  *   Broadcasts
- *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
- *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
+ *     - send and producer_wait end with room or at the deadline, whichever readers come or go. One
+ *       that is killed in a segment counts for 10 ms more at most. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
  *     - Readers of a lossy one store nothing in the memory, and may have it without write access:
  *       in a segment that is open with IPC_SHM_READ_ONLY, or with a `me` whose id is
@@ -150,7 +149,7 @@
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *     - producer_wait: until there is room for n bytes. -EMSGSIZE: there never will be.
- *     - Where there are several producers, recv waits on, whoever comes or goes. After
+ *     - Where there are several producers, recv waits on, whichever come or go. After
  *       NAME_watch_producers it also ends when one has ended, see below.
  *       int NAME_source(const struct NAME_consumer *, struct ipc_record_sender *from)
  *     - Which process the last record is from, in which lane, and whether it is late: as

@@ -335,7 +335,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
  * is handed out once, and the one in the hand of a killed consumer is lost with it; that costs one
  * more store for each. What the killed consumer had peeked and not released is handed out again in
  * any case. A value that would let the ring run full unpublished is brought down to half the
- * capacity.
+ * capacity. Wait-free.
  */
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
@@ -574,10 +574,10 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
 }
 
 /* Copies up to n messages in, from an array. Messages of less than 256 bytes are visible to the
- * consumer one by one, longer ones at the latest when the call returns. Of a producer that is killed
- * in here the first ones are there, and no part of another. Wait-free for a given n. Returns how
- * many went in (less than n: the ring is full), 0 for n = 0, or the errors of ipc_spsc_push when
- * none did. */
+ * consumer one by one, longer ones at the latest when the call returns. If the producer is killed in
+ * here, the first ones are there, and no part of another. Wait-free for a given n. Returns how many
+ * went in (less than n: the ring is full), 0 for n = 0, or the errors of ipc_spsc_push when none
+ * did. */
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
@@ -630,7 +630,8 @@ IPC_INLINE void ipc_spsc_cancel(struct ipc_spsc_producer *p)
     (void)p;
 }
 
-/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
+/* 0; -EBADMSG once the shared memory was found corrupt; -ECHILD once a call said so; or the error of
+ * a handle that was refused or detached. Wait-free. */
 IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
 {
     return p->error;
@@ -879,7 +880,7 @@ IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
     return ipc_spsc_release_(c, (size_t)c->bytes);
 }
 
-/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
 {
     return c->error;
@@ -887,8 +888,7 @@ IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
 
 /* How many messages were there to pop, at some moment during the call. Takes time logarithmic in
  * the capacity, and touches lines that the producer may be writing: for monitoring, not for each
- * message.
- */
+ * message. Wait-free. */
 IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
     return c->ring != NULL ? ipc_spsc_count_full_(c->slots, c->mask, c->head,

@@ -536,7 +536,7 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
     return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
 }
 
-/* Sends the first n elements of what claim or room gave. 0, or -EINVAL when they gave less.
+/* Sends the first n elements of what claim or room gave. 0; -EINVAL when they gave less; -ECHILD.
  * Wait-free. */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
@@ -561,7 +561,7 @@ IPC_INLINE int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
     return ipc_stream_advance_(&c->s, n);
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* As ipc_spsc_producer_error. */
 IPC_INLINE int ipc_stream_producer_error(const struct ipc_stream_producer *p)
 {
     return p->s.error;
