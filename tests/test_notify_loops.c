@@ -216,6 +216,37 @@ static void what_is_no_descriptor_is_not_received(void **state)
     IS(open_fds(), fds);
 }
 
+static void drains_what_blocks(struct child *up, void *arg)
+{
+    struct ipc_notify *n = (struct ipc_notify *)arg;
+    struct pollfd p;
+
+    (void)up;
+    (void)alarm(LONG_MS / 1000);
+    p.fd = ipc_notify_fd(n);
+    p.events = POLLIN;
+    ipc_notify_drain(n); /* nothing is there */
+    ipc_notify_arm(n);
+    IS(ipc_notify_post(n), 0);
+    IS(poll(&p, 1, 0), 1);
+    ipc_notify_drain(n);
+    IS(poll(&p, 1, 0), 0);
+    ipc_notify_drain(n);
+}
+
+/* O_NONBLOCK is one flag for all that have the descriptor, so a peer can take it off. */
+static void a_peer_that_lets_the_descriptor_block_stops_no_drain(void **state)
+{
+    struct ipc_notify n;
+
+    (void)state;
+    make_bell(0, IPC_NOTIFY_EVENTFD);
+    attach(&n, &room->bell[0], NULL);
+    MUST(ipc_notify_fd(&n) >= 0 && fcntl(ipc_notify_fd(&n), F_SETFL, 0) == 0);
+    IS(run(drains_what_blocks, &n), 0);
+    ipc_notify_detach(&n);
+}
+
 static void full_eventfd_neither_blocks_nor_fails_a_post(void **state)
 {
     uint64_t full = UINT64_C(0xfffffffffffffffe), i;
@@ -887,6 +918,7 @@ static int run_all(void)
         TEST(inherited_descriptor_wakes_event_loops),
         TEST(signals_wake_event_loops),
         TEST(what_is_no_descriptor_is_not_received),
+        TEST(a_peer_that_lets_the_descriptor_block_stops_no_drain),
         TEST(full_eventfd_neither_blocks_nor_fails_a_post),
         TEST(signal_reaches_who_listens_and_nobody_else),
         TEST(garbage_for_a_target_signals_nobody),

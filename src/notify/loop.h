@@ -75,10 +75,29 @@ IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
                                                                     : IPC_NOTIFY_ARMED_);
 }
 
-IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
+/* Reads an eventfd. A peer that has it, too, may have taken O_NONBLOCK off, which is one flag for all
+ * that have it: so this read does not rely on it. Before Linux 5.8 a poll is asked first; the peer may
+ * still come in between. */
+IPC_INLINE void ipc_notify_empty_eventfd_(int fd)
 {
+    struct iovec io;
+    struct pollfd p;
     uint64_t value;
 
+    io.iov_base = &value;
+    io.iov_len = sizeof value;
+#ifdef SYS_preadv2
+    if (syscall(SYS_preadv2, fd, &io, 1L, -1L, -1L, 8L /* RWF_NOWAIT */) >= 0 || errno == EAGAIN)
+        return;
+#endif
+    p.fd = fd;
+    p.events = POLLIN;
+    if (ipc_notify_poll_(&p, 1, 0) == 1)
+        (void)!read(fd, io.iov_base, io.iov_len);
+}
+
+IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
+{
     if (n->at == NULL)
         return;
     if (ipc_notify_loops_by_watch_(n)) {
@@ -89,8 +108,8 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
     }
     if ((n->uses & IPC_USES_EVENTFD) == 0)
         ipc_notify_empty_(n->fd);
-    else if (read(n->fd, &value, sizeof value) < 0)
-        return; /* nothing was there */
+    else
+        ipc_notify_empty_eventfd_(n->fd);
 }
 
 #define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1" in a little-endian machine */
