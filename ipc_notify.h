@@ -847,6 +847,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 #include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 /* ------------------------------------------------------------------ layout */
 
@@ -2826,6 +2827,23 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
+/* Are these what ipc_notify_send_fd sends: an eventfd, which is a file of no type, or both ends of one
+ * pipe? A write to something else may raise a signal (SIGPIPE, SIGXFSZ, SIGTTOU), or change a file. As
+ * long as this process has a pipe's reading end, too, no write to it raises SIGPIPE. */
+IPC_INLINE int ipc_notify_are_bells_(const int fds[2], size_t count)
+{
+    struct stat in, out;
+    char nothing = 0;
+
+    if (fstat(fds[0], &in) != 0)
+        return 0;
+    if (count == 1)
+        return (in.st_mode & S_IFMT) == 0;
+    return S_ISFIFO(in.st_mode) && fstat(fds[1], &out) == 0 && out.st_dev == in.st_dev &&
+           out.st_ino == in.st_ino && read(fds[0], &nothing, 0) == 0 &&
+           write(fds[1], &nothing, 0) == 0; /* of no bytes: they are open for that */
+}
+
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
 {
     uint64_t hello = 0;
@@ -2858,7 +2876,8 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
         count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* the room is for two at most */
         memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
     }
-    if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_) {
+    if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_ ||
+        !ipc_notify_are_bells_(fds, count)) {
         if (fds[0] >= 0)
             (void)close(fds[0]);
         if (fds[1] >= 0)

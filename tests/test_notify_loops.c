@@ -168,7 +168,7 @@ static void what_is_no_descriptor_is_not_received(void **state)
     int copies[] = {room_fd, room_fd, room_fd, room_fd};
     unsigned fds = open_fds(), i, types;
     struct ipc_notify n, m;
-    int pair[2];
+    int pair[2], ends[2];
 
     (void)state;
     SKIP_IF(is_emulated(), KEEPS_DESCRIPTORS);
@@ -192,6 +192,17 @@ static void what_is_no_descriptor_is_not_received(void **state)
         }
         send_raw(pair[1], &hello, sizeof hello, NULL, 0);
         IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
+        for (i = 1; i < 3; i++) { /* memory */
+            send_raw(pair[1], &hello, sizeof hello, copies, i);
+            IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
+        }
+        MUST(pipe(ends) == 0 && close(ends[0]) == 0);
+        ends[0] = ends[1]; /* of a pipe that nobody reads: a post would raise SIGPIPE */
+        for (i = 1; i < 3; i++) {
+            send_raw(pair[1], &hello, sizeof hello, ends, i);
+            IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
+        }
+        (void)close(ends[1]);
         IS(n.fd, -1);
         /* Again and again: the descriptor that it had is closed. */
         for (i = 0; i < 3; i++) {
