@@ -4752,6 +4752,7 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int rc, tries = 0, moved = 0, polls = ipc_channel_log_polls_(ch, deadline);
+    unsigned skips = 0;
     int64_t n;
 
     if (own->stale) {
@@ -4788,6 +4789,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
             rc = moved++ > 0 ? ipc_channel_log_go_on_(ch) : 0;
         else if (n == -EBADMSG && ipc_channel_has_bytes_behind_(ch))
             rc = ipc_channel_log_doubt_(ch, tries++, deadline);
+        else if (ipc_channel_has_skipped_enough_(&skips, deadline))
+            rc = -ETIMEDOUT; /* events without end keep no call beyond its deadline */
         else
             rc = ipc_channel_log_sleep_(ch, deadline);
         if (rc < 0)

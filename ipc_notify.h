@@ -844,6 +844,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 #include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 /* ------------------------------------------------------------------ layout */
 
@@ -2733,10 +2734,29 @@ IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
                                                                     : IPC_NOTIFY_ARMED_);
 }
 
-IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
+/* Reads an eventfd. A peer that has it, too, may have taken O_NONBLOCK off, which is one flag for all
+ * that have it: so this read does not rely on it. Before Linux 5.8 a poll is asked first; the peer may
+ * still come in between. */
+IPC_INLINE void ipc_notify_empty_eventfd_(int fd)
 {
+    struct iovec io;
+    struct pollfd p;
     uint64_t value;
 
+    io.iov_base = &value;
+    io.iov_len = sizeof value;
+#ifdef SYS_preadv2
+    if (syscall(SYS_preadv2, fd, &io, 1L, -1L, -1L, 8L /* RWF_NOWAIT */) >= 0 || errno == EAGAIN)
+        return;
+#endif
+    p.fd = fd;
+    p.events = POLLIN;
+    if (ipc_notify_poll_(&p, 1, 0) == 1)
+        (void)!read(fd, io.iov_base, io.iov_len);
+}
+
+IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
+{
     if (n->at == NULL)
         return;
     if (ipc_notify_loops_by_watch_(n)) {
@@ -2747,8 +2767,8 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
     }
     if ((n->uses & IPC_USES_EVENTFD) == 0)
         ipc_notify_empty_(n->fd);
-    else if (read(n->fd, &value, sizeof value) < 0)
-        return; /* nothing was there */
+    else
+        ipc_notify_empty_eventfd_(n->fd);
 }
 
 #define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1" in a little-endian machine */
@@ -2804,6 +2824,23 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
+/* Are these what ipc_notify_send_fd sends: an eventfd, which is a file of no type, or both ends of one
+ * pipe? A write to something else may raise a signal (SIGPIPE, SIGXFSZ, SIGTTOU), or change a file. As
+ * long as this process has a pipe's reading end, too, no write to it raises SIGPIPE. */
+IPC_INLINE int ipc_notify_are_bells_(const int fds[2], size_t count)
+{
+    struct stat in, out;
+    char nothing = 0;
+
+    if (fstat(fds[0], &in) != 0)
+        return 0;
+    if (count == 1)
+        return (in.st_mode & S_IFMT) == 0;
+    return S_ISFIFO(in.st_mode) && fstat(fds[1], &out) == 0 && out.st_dev == in.st_dev &&
+           out.st_ino == in.st_ino && read(fds[0], &nothing, 0) == 0 &&
+           write(fds[1], &nothing, 0) == 0; /* of no bytes: they are open for that */
+}
+
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
 {
     uint64_t hello = 0;
@@ -2836,7 +2873,8 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
         count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* the room is for two at most */
         memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
     }
-    if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_) {
+    if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_ ||
+        !ipc_notify_are_bells_(fds, count)) {
         if (fds[0] >= 0)
             (void)close(fds[0]);
         if (fds[1] >= 0)

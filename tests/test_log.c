@@ -556,6 +556,30 @@ static void no_descriptor_is_better_than_one_that_spins(void **state)
     IS(run(follows_without_inotify, NULL), 0);
 }
 
+static void waits_among_events(struct child *up, void *arg)
+{
+    int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    char got[8];
+
+    (void)up, (void)arg;
+    (void)alarm(LONG_MS / 1000);
+    open_in(0, 0);
+    MUST(zeros >= 0 && ipc_channel_fd(&in) >= 0 && dup2(zeros, ipc_channel_fd(&in)) >= 0);
+    gets_nothing();
+    IS(ipc_channel_recv(&in, got, sizeof got, ipc_in_ms(20)), -ETIMEDOUT);
+    ipc_channel_close(&in);
+    (void)close(zeros);
+}
+
+/* As a process causes them that touches the log, or makes files in its folder, all the time: a
+ * descriptor that is always readable stands for that. */
+static void events_without_end_stretch_no_deadline(void **state)
+{
+    (void)state;
+    make_empty(path);
+    IS(run(waits_among_events, NULL), 0);
+}
+
 /* ------------------------------------------------------------------ crashes */
 
 /* Cuts the first record and the head before it at each byte; leaves a record without its head, as
@@ -879,6 +903,7 @@ int main(int argc, char **argv)
         TEST(place_is_of_its_file_only),
         TEST(a_follower_that_polls_reads_and_needs_no_events),
         TEST(no_descriptor_is_better_than_one_that_spins),
+        TEST(events_without_end_stretch_no_deadline),
         TEST(writer_may_die_at_any_byte_of_a_new_log),
         TEST(zeros_behind_the_end_are_cut_off),
         TEST(log_may_begin_on_a_full_disk),

@@ -168,7 +168,7 @@ static void what_is_no_descriptor_is_not_received(void **state)
     int copies[] = {room_fd, room_fd, room_fd, room_fd};
     unsigned fds = open_fds(), i, types;
     struct ipc_notify n, m;
-    int pair[2];
+    int pair[2], ends[2];
 
     (void)state;
     SKIP_IF(is_emulated(), KEEPS_DESCRIPTORS);
@@ -192,6 +192,17 @@ static void what_is_no_descriptor_is_not_received(void **state)
         }
         send_raw(pair[1], &hello, sizeof hello, NULL, 0);
         IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
+        for (i = 1; i < 3; i++) { /* memory */
+            send_raw(pair[1], &hello, sizeof hello, copies, i);
+            IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
+        }
+        MUST(pipe(ends) == 0 && close(ends[0]) == 0);
+        ends[0] = ends[1]; /* of a pipe that nobody reads: a post would raise SIGPIPE */
+        for (i = 1; i < 3; i++) {
+            send_raw(pair[1], &hello, sizeof hello, ends, i);
+            IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
+        }
+        (void)close(ends[1]);
         IS(n.fd, -1);
         /* Again and again: the descriptor that it had is closed. */
         for (i = 0; i < 3; i++) {
@@ -214,6 +225,37 @@ static void what_is_no_descriptor_is_not_received(void **state)
         attach(&m, &room->bell[0], NULL);
     }
     IS(open_fds(), fds);
+}
+
+static void drains_what_blocks(struct child *up, void *arg)
+{
+    struct ipc_notify *n = (struct ipc_notify *)arg;
+    struct pollfd p;
+
+    (void)up;
+    (void)alarm(LONG_MS / 1000);
+    p.fd = ipc_notify_fd(n);
+    p.events = POLLIN;
+    ipc_notify_drain(n); /* nothing is there */
+    ipc_notify_arm(n);
+    IS(ipc_notify_post(n), 0);
+    IS(poll(&p, 1, 0), 1);
+    ipc_notify_drain(n);
+    IS(poll(&p, 1, 0), 0);
+    ipc_notify_drain(n);
+}
+
+/* O_NONBLOCK is one flag for all that have the descriptor, so a peer can take it off. */
+static void a_peer_that_lets_the_descriptor_block_stops_no_drain(void **state)
+{
+    struct ipc_notify n;
+
+    (void)state;
+    make_bell(0, IPC_NOTIFY_EVENTFD);
+    attach(&n, &room->bell[0], NULL);
+    MUST(ipc_notify_fd(&n) >= 0 && fcntl(ipc_notify_fd(&n), F_SETFL, 0) == 0);
+    IS(run(drains_what_blocks, &n), 0);
+    ipc_notify_detach(&n);
 }
 
 static void full_eventfd_neither_blocks_nor_fails_a_post(void **state)
@@ -887,6 +929,7 @@ static int run_all(void)
         TEST(inherited_descriptor_wakes_event_loops),
         TEST(signals_wake_event_loops),
         TEST(what_is_no_descriptor_is_not_received),
+        TEST(a_peer_that_lets_the_descriptor_block_stops_no_drain),
         TEST(full_eventfd_neither_blocks_nor_fails_a_post),
         TEST(signal_reaches_who_listens_and_nobody_else),
         TEST(garbage_for_a_target_signals_nobody),

@@ -72,6 +72,7 @@
 #include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 /* ------------------------------------------------------------------ layout */
 
