@@ -10502,7 +10502,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_RING_CALL_ int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                           \
     {                                                                                              \
         int rc = ipc_stream_##COMMIT(&h->raw, n);                                                  \
-        (void)NAME##_##END##_moved_(h, rc == 0);                                                   \
+        (void)NAME##_##END##_moved_(h, rc == 0 && n > 0);                                          \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_twice(const struct NAME##_##END *h)                              \
