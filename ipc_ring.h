@@ -9781,6 +9781,10 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         if (rc != 0)                                                                               \
             return h->H.error = rc;                                                                \
         rc = ipc_##K##_##END##_attach(&h->raw, mem, size, __VA_ARGS__);                            \
+        if (rc == 0 && (rc = ipc_ring_check_version_(mem, size, NAME##_version_, me)) != 0) {      \
+            ipc_##K##_##END##_detach(&h->raw);                                                     \
+            return h->H.error = rc;                                                                \
+        }                                                                                          \
     IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY3_(NAME, K, END, H, ATTACH_BELLS, __VA_ARGS__))    \
         return rc;                                                                                 \
     }                                                                                              \
