@@ -7054,6 +7054,15 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
     return found;
 }
 
+/* As ipc_mpmc_producer_recover. A child of a fork may not free a run by the name of its parent: if it
+ * were killed in there, that run would be out of use for as long as its parent lives. */
+IPC_INLINE int64_t ipc_mpmc_recover_if_ours_(struct ipc_mpmc *m, uint64_t id)
+{
+    if (!ipc_mpmc_is_ours_(m) || m->error == -ECHILD)
+        return m->error;
+    return ipc_mpmc_recover_(m, id);
+}
+
 /* A holder is in the way: counts a look at it. Is it to be passed over now? If not, pauses. A call
  * waits for one holder only, so that many in a row do not add up. It passes over no more holders
  * than there can be, unless memory is hostile. */
@@ -8061,17 +8070,17 @@ IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 
 /* Looks at every slot, and frees all that the dead process `id` held; for id 0, all that any dead
  * process held. The other calls do that for what is in their way. Returns how many slots or runs.
- * Takes a few system calls for each; wait-free. */
+ * Takes a few system calls for each; wait-free. -ECHILD: after fork, as of ipc_spsc_push. */
 IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
 {
-    return ipc_mpmc_recover_(&p->m, id);
+    return ipc_mpmc_recover_if_ours_(&p->m, id);
 }
 
 IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
 {
     if (c->m.ring != NULL)
         c->again_seen = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
-    return ipc_mpmc_recover_(&c->m, id);
+    return ipc_mpmc_recover_if_ours_(&c->m, id);
 }
 
 /* Frees a claimed slot unsent. Wait-free. */
@@ -9789,6 +9798,10 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         if (rc != 0)                                                                               \
             return h->H.error = rc;                                                                \
         rc = ipc_##K##_##END##_attach(&h->raw, mem, size, __VA_ARGS__);                            \
+        if (rc == 0 && (rc = ipc_ring_check_version_(mem, size, NAME##_version_, me)) != 0) {      \
+            ipc_##K##_##END##_detach(&h->raw);                                                     \
+            return h->H.error = rc;                                                                \
+        }                                                                                          \
     IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY3_(NAME, K, END, H, ATTACH_BELLS, __VA_ARGS__))    \
         return rc;                                                                                 \
     }                                                                                              \
@@ -10510,7 +10523,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_RING_CALL_ int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                           \
     {                                                                                              \
         int rc = ipc_stream_##COMMIT(&h->raw, n);                                                  \
-        (void)NAME##_##END##_moved_(h, rc == 0);                                                   \
+        (void)NAME##_##END##_moved_(h, rc == 0 && n > 0);                                          \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_twice(const struct NAME##_##END *h)                              \

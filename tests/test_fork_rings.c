@@ -446,6 +446,8 @@ static void is_told_that_it_may_not(struct givers *g, struct takers *k, struct i
     IS(lines_producer_wait(&g->lines, 16, ipc_in_ms(LONG_MS)), -ECHILD);
     IS(news_producer_wait(&g->loud, ipc_in_ms(LONG_MS)), -ECHILD);
     IS(jobs_consumer_wait(&k->jobs, ipc_in_ms(LONG_MS)), -ECHILD);
+    IS(votes_producer_recover(&g->votes, 0), -ECHILD);
+    IS(votes_producer_recover(&g->votes, 0), -ECHILD);
     give(g, 99, -ECHILD);
     give(g, 99, -ECHILD); /* it stays so */
     IS(ticks_pop(&k->ticks, &t), -ECHILD);
@@ -455,6 +457,7 @@ static void is_told_that_it_may_not(struct givers *g, struct takers *k, struct i
     MUST(jobs_peek(&k->jobs) == NULL);
     IS(jobs_consumer_error(&k->jobs), -ECHILD);
     MUST(votes_peek(&k->votes) == NULL);
+    IS(votes_consumer_recover(&k->votes, 0), -ECHILD);
     IS(ticks_send(&g->ticks, &t, ipc_in_ms(LONG_MS)), -ECHILD);
     IS(ticks_recv(&k->ticks, &t, ipc_in_ms(LONG_MS)), -ECHILD);
     MUST(strstr(ipc_shm_why(seg), "ipc_shm_hand_over") != NULL);

@@ -26,8 +26,13 @@ static inline uint64_t plain_faa_64(uint64_t *at, uint64_t more)
 {
     return __sync_fetch_and_add(at, more);
 }
+static const uint64_t *unseen; /* the next load of this word finds 0, what it was a moment ago */
 static inline uint64_t hostile_load_64(const uint64_t *at)
 {
+    if (unseen != NULL && at == unseen) {
+        unseen = NULL;
+        return 0;
+    }
     meddle_with_load(at);
     return ck_pr_load_64(at);
 }
@@ -62,6 +67,7 @@ struct message {
     uint64_t n[4];
 };
 IPC_SPSC(spsc, struct message)
+IPC_SPSC(newer, struct message, 2)
 IPC_MPMC(mpmc, struct message)
 IPC_MPSC(mpsc, struct message)
 IPC_SPMC(spmc, struct message)
@@ -683,6 +689,25 @@ EVERY_CALL(records_lossless, record_cast, IPC_BROADCAST_LOSSLESS)
 EVERY_CALL(records_lossy, record_cast, IPC_BROADCAST_LOSSY)
 EVERY_CALL(calls, call, 0)
 
+/* A process looks which version a ring is of, and finds none yet; then the ring is there. */
+static void ring_made_between_two_looks_is_refused(void **state)
+{
+    size_t size = newer_footprint(SLOTS);
+    void *mem = memory(size);
+    struct spsc_producer older;
+    struct newer_producer newer;
+
+    (void)state;
+    assert_int_equal(newer_init(mem, size, SLOTS), 0);
+    unseen = &((const struct ipc_ring_shared_ *)mem)->magic;
+    assert_int_equal(spsc_producer_attach(&older, mem, size, &me), -EPROTO);
+    assert_true(unseen == NULL);
+    assert_int_equal(spsc_producer_error(&older), -EPROTO);
+    assert_int_equal(newer_producer_attach(&newer, mem, size, &you), 0);
+    newer_producer_detach(&newer);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -695,6 +720,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_call_of_streams), cmocka_unit_test(every_call_of_records),
         cmocka_unit_test(every_call_of_lanes), cmocka_unit_test(every_call_of_records_lossless),
         cmocka_unit_test(every_call_of_records_lossy), cmocka_unit_test(every_call_of_calls),
+        cmocka_unit_test(ring_made_between_two_looks_is_refused),
     };
 
     (void)signal(SIGALRM, caught);

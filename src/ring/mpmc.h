@@ -772,17 +772,17 @@ IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 
 /* Looks at every slot, and frees all that the dead process `id` held; for id 0, all that any dead
  * process held. The other calls do that for what is in their way. Returns how many slots or runs.
- * Takes a few system calls for each; wait-free. */
+ * Takes a few system calls for each; wait-free. -ECHILD: after fork, as of ipc_spsc_push. */
 IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
 {
-    return ipc_mpmc_recover_(&p->m, id);
+    return ipc_mpmc_recover_if_ours_(&p->m, id);
 }
 
 IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
 {
     if (c->m.ring != NULL)
         c->again_seen = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
-    return ipc_mpmc_recover_(&c->m, id);
+    return ipc_mpmc_recover_if_ours_(&c->m, id);
 }
 
 /* Frees a claimed slot unsent. Wait-free. */

@@ -519,6 +519,15 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
     return found;
 }
 
+/* As ipc_mpmc_producer_recover. A child of a fork may not free a run by the name of its parent: if it
+ * were killed in there, that run would be out of use for as long as its parent lives. */
+IPC_INLINE int64_t ipc_mpmc_recover_if_ours_(struct ipc_mpmc *m, uint64_t id)
+{
+    if (!ipc_mpmc_is_ours_(m) || m->error == -ECHILD)
+        return m->error;
+    return ipc_mpmc_recover_(m, id);
+}
+
 /* A holder is in the way: counts a look at it. Is it to be passed over now? If not, pauses. A call
  * waits for one holder only, so that many in a row do not add up. It passes over no more holders
  * than there can be, unless memory is hostile. */

@@ -109,6 +109,10 @@ IPC_INLINE int NAME_END_attach(struct NAME_END *h, void *mem, size_t size, struc
     if (rc != 0)
         return h->H.error = rc;
     rc = ipc_K_END_attach(&h->raw, mem, size, __VA_ARGS__);
+    if (rc == 0 && (rc = ipc_ring_check_version_(mem, size, NAME_version_, me)) != 0) {
+        ipc_K_END_detach(&h->raw); /* the ring was made after the first look */
+        return h->H.error = rc;
+    }
 #ifdef IPC_NOTIFY_H
     if (rc == 0)
         rc = NAME_END_attach_bells_(h, me);

@@ -48,7 +48,7 @@ IPC_RING_CALL_ int NAME_COMMIT(struct NAME_END *h, size_t n)
 {
     int rc = ipc_stream_COMMIT(&h->raw, n);
 
-    (void)NAME_END_moved_(h, rc == 0);
+    (void)NAME_END_moved_(h, rc == 0 && n > 0); /* 0 of a handle that has no bells: none moved */
     return rc;
 }
 IPC_INLINE int NAME_END_twice(const struct NAME_END *h)
