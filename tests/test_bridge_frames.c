@@ -329,60 +329,9 @@ static void messages_at_random_do_no_harm(void **state)
     ipc_shm_close(&seg);
 }
 
-/* A loss of any length, told in a lossy broadcast: the reader gets all messages before it and behind
- * it, and is told what the loss was, and no more. Also a reader that comes to it late. */
-static void a_loss_takes_no_other_message(void **state)
-{
-    struct cast_consumer c;
-    struct ipc_shm seg;
-    struct sink s;
-    uint64_t n, before, lost, sent, next;
-
-    (void)state;
-    IS(ipc_shm_create(&seg, name, 1 << 20), 0);
-    IS(cast_create(&seg, "cast", 64, IPC_BROADCAST_LOSSY), 0);
-    IS(cast_producer_open((struct cast_producer *)(void *)&s.end.broadcast, &seg, "cast"), 0);
-    IS(cast_consumer_open(&c, &seg, "cast"), 0);
-    for (lost = 1; lost <= 300; lost += 1 + lost / 8)
-        for (before = 0; before + lost <= 60 || before == 0; before += 7) {
-            uint64_t missed = cast_missed(&c), told = 0;
-
-            next = s.end.broadcast.s.tail;
-            for (sent = 0; sent < before; sent++) {
-                n = next + sent;
-                IS(ipc_broadcast_push(&s.end.broadcast, &n, sizeof n), 0);
-            }
-            skip_slots(&s, lost);
-            IS(s.end.broadcast.s.tail, next + before + lost);
-            for (sent = 0; sent < 3; sent++) {
-                n = next + before + lost + sent;
-                IS(ipc_broadcast_push(&s.end.broadcast, &n, sizeof n), 0);
-            }
-            for (sent = 0; sent < before + 3; sent++) {
-                while (cast_pop(&c, &n) == -EOVERFLOW)
-                    told++;
-                IS(n, next + sent + (sent < before ? 0 : lost));
-            }
-            IS(cast_missed(&c) - missed, lost);
-            MUST(told == 1 || (told == 2 && lost > 60));
-            IS(cast_pop(&c, &n), -EAGAIN);
-        }
-    for (sent = 0; sent < 8; sent++) { /* one after the other, each of one message */
-        skip_slots(&s, 1);
-        IS(ipc_broadcast_push(&s.end.broadcast, &sent, sizeof sent), 0);
-    }
-    for (sent = 0; sent < 8; sent++) {
-        IS(cast_pop(&c, &n), -EOVERFLOW);
-        IS(cast_pop(&c, &n), 0);
-        IS(n, sent);
-    }
-    ipc_shm_close(&seg);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_loss_takes_no_other_message),
         TEST(empty_frames_count),
         TEST(a_gap_that_cannot_be_is_refused),
         TEST(a_second_bridge_into_a_ring_is_refused),

@@ -20,9 +20,9 @@
  * may double the one message that it had in its hand, or lose it where the ring loses what a killed
  * consumer held. A lossy broadcast does not wait for the link. What it has overwritten meanwhile is
  * counted exactly, and told to the readers there as a lap is: what they got and what NAME_missed
- * says are together all that were sent. Such a loss takes no other message of slots with it; in a
- * lossy broadcast of records a reader also misses those that it had not read yet, which that count
- * includes.
+ * says are together all that were sent. Behind such a loss a reader may miss further messages, at
+ * most as many again and half a capacity, which that count includes; and in a lossy broadcast of
+ * records those that it had not read yet.
  *
  * The bridge is one of the consumers of a ring that has many: it takes up to a capacity ahead, into a
  * ring of its own in a segment named SEGMENT.NAME.bridge. A ring with one producer that a bridge

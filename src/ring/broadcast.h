@@ -8,9 +8,6 @@
  *   word           from               to             made by
  *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
  *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
- *                  any                BUSY | p+1     lossy: a bridge, of all positions p-capacity that
- *                                                    hold no message, as those were lost on the way;
- *                                                    stores, store fence, then the ring head
  *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
@@ -506,39 +503,13 @@ IPC_INLINE int64_t ipc_broadcast_producer_recover(struct ipc_broadcast_producer 
 
 /* ------------------------------------------------------------------ broadcast: reading */
 
-/* Is the slot of position p being written for the lap after? */
-IPC_INLINE int ipc_broadcast_is_marked_(const struct ipc_spsc_consumer *c, uint64_t p)
-{
-    size_t stride = ipc_ring_stride_((size_t)c->bytes);
-
-    return ck_pr_load_64(ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, p, stride), stride)) ==
-           (IPC_BROADCAST_BUSY_ | (p + c->mask + 2));
-}
-
-/* How many slots from position p on are marked: more than one, where a bridge tells a loss. */
-IPC_INLINE uint64_t ipc_broadcast_count_lost_(const struct ipc_spsc_consumer *c, uint64_t p)
-{
-    uint64_t n = 0;
-
-    while (n <= c->mask && ipc_broadcast_is_marked_(c, p + n))
-        n++;
-    /* Without it the first mark could be as old as its first look, and a message behind the marks be
-     * taken for one to come. A writer is done with a slot before it marks the next one, so two marks
-     * at a time are a bridge's; where stores come out of order they may be a writer's, and those two
-     * messages are lost as well. Partners: the store fences in ipc_broadcast_begin_slot_ and
-     * ipc_spsc_send_. */
-    ck_pr_fence_load();
-    return ipc_broadcast_is_marked_(c, p) ? n : 0;
-}
-
 /* A lossy reader finds another sequence in the slot than that of its next message. -EAGAIN: the
  * message is not there yet. -EOVERFLOW: the reader was lapped, and moves on to the oldest message
  * that is whole. Or -EBADMSG. */
 IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail, lost;
-    int is_told;
+    uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail;
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
@@ -551,20 +522,13 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
     /* Without it the slot that we move on to could be older than the head that sent us there.
      * Partners: the store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
     ck_pr_fence_load();
-    is_told = (int64_t)(end - tail) > 1; /* no writer is that far: a bridge has told a loss */
-    end = ((int64_t)(tail - end) > 0 ? tail : end) - (c->mask + 1);
-    lost = ipc_broadcast_count_lost_(c, end);
-    is_told |= lost > 1;
-    if (is_told) {
-        end += lost;
-    } else { /* a fast writer would lap it again at once */
-        half = (c->mask + 1) / 2;
-        end += h->skip;
-        h->skip = 2 * h->skip + 1 < half ? 2 * h->skip + 1 : half;
-    }
+    end = (int64_t)(tail - end) > 0 ? tail : end;
+    end += h->skip - (c->mask + 1);
     h->missed += end - c->head;
     c->head = c->ready = end;
     c->idle = 0;
+    half = (c->mask + 1) / 2;
+    h->skip = 2 * h->skip + 1 < half ? 2 * h->skip + 1 : half;
     return -EOVERFLOW;
 }
 

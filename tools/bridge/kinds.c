@@ -338,8 +338,8 @@ static int push_broadcast(struct sink *s, const void *message, size_t n)
 
 /*
  * Moves the tail on over n messages that were never there. Their slots say that they are being
- * written for the lap after, so each reader that comes to one finds itself lapped, steps over all of
- * them, and counts. Those of a whole capacity do for all. A bridge that is killed in here begins again, as the tail is
+ * written for the lap after, so each reader that comes to one finds itself lapped, and counts. Those
+ * of a whole capacity do for all. A bridge that is killed in here begins again, as the tail is
  * stored last.
  */
 static void skip_slots(struct sink *s, uint64_t n)
