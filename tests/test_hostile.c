@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include <ck_pr.h>
+#include <stddef.h>
 #include <stdint.h>
 
 static void meddle(void *at, uint64_t from, uint64_t to);
