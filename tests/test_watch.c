@@ -500,7 +500,7 @@ static void has_an_inotify(struct child *up, void *arg)
     struct msgs_consumer in;
     struct message m;
     struct ipc_channel log;
-    char uri[100];
+    char uri[200];
 
     IS(ipc_shm_open(&shm, name, IPC_NOW), 0);
     IS(msgs_consumer_open(&in, &shm, "ring"), 0);
@@ -545,7 +545,7 @@ static void a_death_is_proven_before_the_inotify_ends(void **state)
 {
     struct ipc_channel log;
     int way, tries, seen;
-    char uri[100];
+    char uri[200];
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 16), 0);
