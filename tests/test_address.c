@@ -938,6 +938,36 @@ static void a_connection_that_was_handed_over_blocks_as_before(void **state)
     }
 }
 
+/* A sender whose bytes come one by one, always in time for the next read. A pipe of packets gives
+ * one for each. After its deadline a call reads some of them, not all. */
+static void a_message_in_pieces_keeps_no_call_beyond_its_deadline(void **state)
+{
+    static const size_t sizes[] = {300, 20000}; /* a large one is read to the caller's memory */
+    int fds[2], left;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        unsigned char frame[20008];
+
+        MUST(pipe2(fds, O_CLOEXEC | O_DIRECT) == 0 && fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) > 0);
+        adopt(&ch, fds[0], IPC_RECV, 0);
+        ipc_channel_put_header_(frame, sizes[i]);
+        for (k = 0; k < sizes[i]; k++)
+            frame[8 + k] = (unsigned char)(k * 7 + (k >> 8));
+        MUST(write(fds[1], frame, 8) == 8);
+        for (k = 0; k < 200; k++)
+            MUST(write(fds[1], frame + 8 + k, 1) == 1);
+        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, IPC_NOW), -ETIMEDOUT);
+        MUST(ioctl(fds[0], FIONREAD, &left) == 0 && left > 100);
+        MUST(write(fds[1], frame + 8 + k, sizes[i] - k) == (ssize_t)(sizes[i] - k));
+        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), sizes[i]);
+        MUST(memcmp(scratch, frame + 8, sizes[i]) == 0);
+        ipc_channel_close(&ch);
+        (void)close(fds[1]);
+    }
+}
+
 /* Where open refuses, also for what it finds out late, the descriptor stays open. */
 static void a_refused_descriptor_stays_the_callers(void **state)
 {
@@ -1019,6 +1049,7 @@ int main(int argc, char **argv)
         TEST(listeners_may_be_handed_over),
         TEST(connections_may_be_handed_over),
         TEST(a_connection_that_was_handed_over_blocks_as_before),
+        TEST(a_message_in_pieces_keeps_no_call_beyond_its_deadline),
         TEST(a_refused_descriptor_stays_the_callers),
         TEST(descriptors_of_other_things_are_refused),
     };
