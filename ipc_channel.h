@@ -126,7 +126,7 @@
  *     fifo:          at once (4)              at once (4)              none (4)
  *     unix:          at once                  at once                  none
  *     unix-seq:      at once                  at once                  none
- *     tcp:           at once                  one message late (5)     none
+ *     tcp:           at once (7)              one message late (5)     none
  *     unix-dgram:    never                    at once                  none
  *     udp:           never                    one message late (5)     none
  *     mq:, sysv:     never (6)                never (6)                all
@@ -146,6 +146,11 @@
  *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
  *         a receiver is back at the port by then.
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
+ *     (7) After all that has reached the receiver's host. If the sender is closed, or dies, before it
+ *         has received all that came to it, or if more comes to it after that, the kernel drops what
+ *         the receiver's host had no room for yet: that is lost, and -EOWNERDEAD if it ends in the
+ *         middle of a message. Fix: the receiver answers the last message, and the sender receives
+ *         until that answer.
  *
  * Caveats
  *   - recv takes in several messages at once where it can, so the descriptor for event loops tells
@@ -422,8 +427,9 @@ struct ipc_channel_facts {
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     uint64_t missed;       /* a subscriber of ring:, auto: messages that it has missed so far */
-    pid_t pid;             /* the other side's process, where it is known; else 0 */
-    uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
+    pid_t pid;             /* the other side's process, where it is known; else 0. By the kernel's
+                              word, but for signal:, where a sender names itself */
+    uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
     unsigned clients;      /* a server: how many are there; else 0 */
@@ -4919,7 +4925,9 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
  * the channel. A sender does not signal a process that does not block it, as the signal would end
  * the process: -EPERM. Signals of one number do not coalesce.
  *
- *   Access   Each process that the kernel lets signal the receiver.
+ *   Access   Each process that the kernel lets signal the receiver. Which process and user sent a
+ *            message (ipc_channel_info) is what the sender says, which the kernel does not check: act
+ *            on no process because of it.
  *   Loss     A send reports -EPIPE. No recv reports it.
  *   Limits   The queue of a user is short, `ulimit -i`; a full one holds the sender up.
  */
