@@ -126,7 +126,7 @@
  *     fifo:          at once (4)              at once (4)              none (4)
  *     unix:          at once                  at once                  none
  *     unix-seq:      at once                  at once                  none
- *     tcp:           at once                  one message late (5)     none
+ *     tcp:           at once (7)              one message late (5)     none
  *     unix-dgram:    never                    at once                  none
  *     udp:           never                    one message late (5)     none
  *     mq:, sysv:     never (6)                never (6)                all
@@ -146,6 +146,11 @@
  *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
  *         a receiver is back at the port by then.
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
+ *     (7) After all that has reached the receiver's host. If the sender is closed, or dies, before it
+ *         has received all that came to it, or if more comes to it after that, the kernel drops what
+ *         the receiver's host had no room for yet: that is lost, and -EOWNERDEAD if it ends in the
+ *         middle of a message. Fix: the receiver answers the last message, and the sender receives
+ *         until that answer.
  *
  * Caveats
  *   - recv takes in several messages at once where it can, so the descriptor for event loops tells
@@ -422,8 +427,9 @@ struct ipc_channel_facts {
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     uint64_t missed;       /* a subscriber of ring:, auto: messages that it has missed so far */
-    pid_t pid;             /* the other side's process, where it is known; else 0 */
-    uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
+    pid_t pid;             /* the other side's process, where it is known; else 0. By the kernel's
+                              word, but for signal:, where a sender names itself */
+    uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
     unsigned clients;      /* a server: how many are there; else 0 */
@@ -548,11 +554,16 @@ struct ipc_channel_kind_ {
  *                   the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
  *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
+ *   -E2BIG          tcp:, udp: the name has more than 16 addresses to listen at
  *   -ENAMETOOLONG   the address is too long
+ *   -ENOSYS         ring: /proc is not mounted; unix:, unix-seq:, unix-dgram:, fifo: and auto:
+ *                   with a file: it is not, and the umask takes from options.mode
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
  *   -ENETUNREACH    tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
+ *   what the kernel says of paths: -ENOTDIR, -ELOOP, -EROFS, ...; a listener also -ENOENT: the folder
+ *   is not there
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
                                      int64_t deadline, const struct ipc_channel_options *how);
@@ -585,6 +596,7 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -EMSGSIZE      n is more than `max`; nothing was sent
  *   -EPIPE         the other side is gone; or the queue was removed
  *   -EOWNERDEAD    ring:, sysvshm: the other side was killed
+ *   -ECHILD        ring:, sysvshm:, auto:, zmq: after fork the other process has this channel
  *   -EDESTADDRREQ  unix-dgram:, udp: a listener has nobody to answer yet
  *   -EPERM         signal: the process does not block the signal of this priority
  *   -ENOSPC        file: the disk is full; nothing was sent
@@ -613,6 +625,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
  *                middle of a message
+ *   -ECHILD      as send
  *   -EOVERFLOW   a subscriber of a lossy publisher was lapped: told once for each time; `missed` of
  *                ipc_channel_info counts the messages. The next call goes on with a later message
  *   -EUSERS      auto: the publisher has as many subscribers as options.receivers
@@ -712,7 +725,9 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
- * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
+ * ipc_channel_unlink. What a deadline has cut off is not waited for; over tcp: see also (7) in the
+ * table of the manual. zmq: waits until the others have read, three seconds at most; the other
+ * mechanisms do not block. A second call does nothing.
  * In a child after fork it leaves the socket's file, and ends of rings that the child has not taken
  * over, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
@@ -979,8 +994,17 @@ IPC_INLINE int ipc_channel_check_owner_(struct ipc_channel *ch, const struct sta
 #define IPC_CHANNEL_PATH_ 010000000 /* glibc has the name with _GNU_SOURCE only */
 #endif
 
-/* Gives a file that this channel has made its mode, which the umask has cut. The descriptor
- * matters: the path may lead elsewhere by now. */
+/* Removes the file at the path if it is the one of that inode: the path may lead elsewhere by now. */
+IPC_INLINE void ipc_channel_remove_own_(const struct ipc_channel *ch, mode_t type, ino_t ino)
+{
+    struct stat st;
+
+    if (lstat(ch->address, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_ino == ino)
+        (void)unlink(ch->address);
+}
+
+/* Gives a file that this channel has made its mode, if the umask has cut that; removes it if it
+ * cannot. The descriptor matters: the path may lead elsewhere by now. -ENOSYS: there is no /proc. */
 IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
@@ -989,14 +1013,33 @@ IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, 
     if (fd < 0)
         return -errno;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (fstat(fd, st) != 0)
+    if (fstat(fd, st) != 0) {
         rc = -errno;
-    else if ((st->st_mode & S_IFMT) != type || st->st_uid != geteuid())
+    } else if ((st->st_mode & S_IFMT) != type || st->st_uid != geteuid()) {
         rc = -EPROTO;
-    else
-        rc = chmod(path, ch->how.mode) == 0 ? 0 : -errno;
+    } else if ((st->st_mode & 0777) == ch->how.mode || chmod(path, ch->how.mode) == 0) {
+        rc = 0;
+    } else {
+        rc = errno == ENOENT ? -ENOSYS : -errno;
+        ipc_channel_remove_own_(ch, type, st->st_ino);
+    }
     (void)close(fd);
     return rc;
+}
+
+/* What a refusal to make a listener's file or socket may come of. */
+IPC_INLINE const char *ipc_channel_make_hint_(int rc)
+{
+    switch (rc) {
+    case -EADDRINUSE:
+        return ": another does";
+    case -E2BIG:
+        return ": the name has more than 16 addresses: listen at one of them";
+    case -ENOSYS:
+        return ": where the umask takes from options.mode, /proc must be mounted";
+    default:
+        return "";
+    }
 }
 
 /* Checks that a file of this type is at the path; a symbolic link has a type of its own. 0;
@@ -1605,15 +1648,18 @@ IPC_INLINE int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t deadline)
 IPC_INLINE int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct stat st;
-    int rc;
+    int rc, why;
 
     if ((ch->role & IPC_LISTEN) == 0)
         return ipc_channel_fifo_meet_(ch, deadline);
-    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
-        return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s", ch->address,
-                                   strerror(-rc));
-    if (lstat(ch->address, &st) != 0)
+    why = mkfifo(ch->address, ch->how.mode) == 0 ? 0 : errno;
+    if (why == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
+        return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s%s", ch->address,
+                                   strerror(-rc), ipc_channel_make_hint_(rc));
+    if (lstat(ch->address, &st) != 0) {
+        errno = why != 0 && why != EEXIST ? why : errno;
         return ipc_channel_refuse_errno_(ch, "make");
+    }
     /* A receiver has its end from now on. A sender opens its own at the first send, as it can do
      * so only while there is a receiver. */
     return (ch->role & IPC_RECV) != 0 ? ipc_channel_fifo_meet_(ch, IPC_NOW)
@@ -1922,7 +1968,7 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct ad
     int rc, path = ipc_channel_has_path_(ch);
 
     if (path)
-        (void)fchmod(fd, 0); /* until the mode is right */
+        (void)fchmod(fd, ch->how.mode); /* that of the file, less what the umask takes */
     rc = bind(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
     if (!path)
         return rc;
@@ -2118,8 +2164,7 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
         rc = ipc_channel_listen_at_all_(ch, &a, deadline);
         if (rc != 0)
             (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
-                                      ch->address, strerror(-rc),
-                                      rc == -EADDRINUSE ? ": another does" : "");
+                                      ch->address, strerror(-rc), ipc_channel_make_hint_(rc));
     }
     ipc_channel_free_addresses_(&a);
     if (rc != 0)
@@ -2320,7 +2365,8 @@ IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadli
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
- *            of a message. A listener then waits for the next client, a client for the next
+ *            of a message. tcp: only what has reached this host, where the other side left messages
+ *            of ours unread. A listener then waits for the next client, a client for the next
  *            listener; a channel of ipc_channel_accept reports the loss again. A channel of both
  *            directions goes on to the next peer once all is received. A host that vanishes without
  *            a word is noticed by deadlines only, or with options.keepalive.
@@ -2730,11 +2776,9 @@ IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct i
 IPC_INLINE void ipc_channel_socket_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
-    struct stat st;
 
-    if (own->has_file && ch->pid == getpid() && lstat(ch->address, &st) == 0 &&
-        S_ISSOCK(st.st_mode) && st.st_ino == own->ino)
-        (void)unlink(ch->address);
+    if (own->has_file && ch->pid == getpid())
+        ipc_channel_remove_own_(ch, S_IFSOCK, own->ino);
     ipc_channel_stop_listening_(ch);
 }
 
@@ -3730,25 +3774,26 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
                                           int64_t deadline)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
-    size_t room = size < ch->max ? size : ch->max;
+    int fits = size >= ch->max, rc;
+    size_t room = fits ? ch->max + 1 : size;
+    int flags = (deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) | (fits ? 010000 /* MSG_NOERROR */ : 0);
     long type;
     ssize_t n;
-    int rc;
 
     if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
         return rc;
-    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
-    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
-                       deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
-        if (errno == E2BIG && room < ch->max)
+    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. The
+     * call that finds it takes it, cut: a second call could meet the message behind it, where
+     * another receiver has dropped it meanwhile. */
+    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select, flags)) < 0) {
+        if (errno == E2BIG)
             return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of more than %zu bytes", room);
-        if (errno == E2BIG && msgrcv(own->queue, ch->rx.data, 0, ch->select,
-                                     IPC_NOWAIT | 010000 /* MSG_NOERROR */) >= 0)
-            return ipc_channel_refuse_(ch, -EBADMSG,
-                                       "sysv: a message of more than %zu bytes was dropped", room);
         if ((rc = ipc_channel_sysv_retry_(ch, "receive from", deadline)) != 0)
             return rc;
     }
+    if ((size_t)n > ch->max)
+        return ipc_channel_refuse_(ch, -EBADMSG,
+                                   "sysv: a message of more than %zu bytes was dropped", ch->max);
     memcpy(&type, ch->rx.data, sizeof type);
     memcpy(to, ch->rx.data + sizeof type, (size_t)n);
     ch->came = (uint32_t)type;
@@ -4054,20 +4099,25 @@ IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ the end of a log */
 
-/* Is the record at an offset whole before `limit`, and does its hash follow `mark`? */
+/* Is the record at an offset whole before `limit`, and does its hash follow `mark`? It reads *budget
+ * bytes at most, and takes off what it has read: a hostile log may have a large record that begins
+ * nowhere, and thousands that seem to be followed by it. */
 IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t offset, int64_t limit,
-                                        uint64_t mark)
+                                        uint64_t mark, int64_t *budget)
 {
     unsigned char header[IPC_CHANNEL_RECORD_], some[IPC_CHANNEL_LOG_PAGE_];
     int64_t n, done;
     uint64_t hash;
 
-    if (pread(ch->in, header, sizeof header, (off_t)offset) != (ssize_t)sizeof header)
+    *budget -= (int64_t)sizeof header;
+    if (*budget < 0 ||
+        pread(ch->in, header, sizeof header, (off_t)offset) != (ssize_t)sizeof header)
         return 0;
     n = ipc_channel_record_length_(ch, header, offset);
     offset += (int64_t)sizeof header;
-    if (n < 0 || offset + n > limit)
+    if (n < 0 || offset + n > limit || n > *budget)
         return 0;
+    *budget -= n;
     hash = ipc_channel_seed_(mark, (uint64_t)n);
     for (done = 0; done < n; done += (int64_t)sizeof some) {
         size_t part = n - done < (int64_t)sizeof some ? (size_t)(n - done) : sizeof some;
@@ -4082,7 +4132,7 @@ IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t of
 /* Looks for a record that begins in [from, to) and is followed by another one before `limit`. Then
  * that one is the next to be read. to - from is at most IPC_CHANNEL_GULP_. */
 IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, int64_t to,
-                                        int64_t limit)
+                                        int64_t limit, int64_t *budget)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     ssize_t have =
@@ -4094,7 +4144,8 @@ IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, in
         int64_t n = ipc_channel_record_length_(ch, at, from + i);
         int64_t next = from + i + (int64_t)IPC_CHANNEL_RECORD_ + n;
 
-        if (n >= 0 && ipc_channel_log_follows_(ch, next, limit, ipc_channel_get_64_(at + 8))) {
+        if (n >= 0 &&
+            ipc_channel_log_follows_(ch, next, limit, ipc_channel_get_64_(at + 8), budget)) {
             own->offset = next;
             own->at = from + i + 8;
             own->mark = ipc_channel_get_64_(at + 8);
@@ -4111,7 +4162,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n, got = 1;
-    int64_t floor = limit - 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_);
+    int64_t budget = 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_), floor = limit - budget;
     unsigned char head[IPC_CHANNEL_LOG_HEAD_];
     ssize_t have = pread(ch->in, head, sizeof head, 0);
     int rc, found = 0;
@@ -4126,7 +4177,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
         int64_t to = from;
 
         from -= (int64_t)IPC_CHANNEL_GULP_;
-        found = from > first && ipc_channel_log_fall_in_(ch, from, to, limit);
+        found = from > first && ipc_channel_log_fall_in_(ch, from, to, limit, &budget);
     }
     if (!found && from > first)
         return -EBADMSG;
@@ -4162,7 +4213,8 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
  *   Places    ipc_channel_info tells the offset of the next message, and `mark`, which names all
  *             that is before it. A receiver that is opened with both goes on there, or is told
  *             -ESTALE when it is another file, or was truncated meanwhile. -1 is the end. To find
- *             a place, open reads at most three times options.max of bytes before it.
+ *             a place, open looks at three times options.max of bytes before it at most, and reads
+ *             three times as many in all, whatever the file has there.
  *   Sync      options.sync: send returns when the message is on the disk, and the file's name is.
  *             Receivers may get it before that.
  *   Access    Each process that the file's mode permits. The file of a user other than this one,
@@ -4395,7 +4447,7 @@ IPC_INLINE void ipc_channel_log_watch_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int64_t offset = ch->how.offset;
+    int64_t offset = ch->how.offset, budget = (int64_t)(ch->max + IPC_CHANNEL_RECORD_);
     uint64_t mark = ch->how.mark;
     struct stat st;
     int rc;
@@ -4414,7 +4466,8 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
     if (mark == 0 && offset <= st.st_size)
         return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
                                    ch->address, (long long)offset);
-    if (own->id != 0 && mark != 0 && ipc_channel_log_follows_(ch, offset, st.st_size, mark)) {
+    if (own->id != 0 && mark != 0 &&
+        ipc_channel_log_follows_(ch, offset, st.st_size, mark, &budget)) {
         own->offset = offset; /* what is before it is damaged */
         own->at = 0;
         own->mark = mark;
@@ -4888,7 +4941,9 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
  * the channel. A sender does not signal a process that does not block it, as the signal would end
  * the process: -EPERM. Signals of one number do not coalesce.
  *
- *   Access   Each process that the kernel lets signal the receiver.
+ *   Access   Each process that the kernel lets signal the receiver. Which process and user sent a
+ *            message (ipc_channel_info) is what the sender says, which the kernel does not check: act
+ *            on no process because of it.
  *   Loss     A send reports -EPIPE. No recv reports it.
  *   Limits   The queue of a user is short, `ulimit -i`; a full one holds the sender up.
  */
@@ -5801,7 +5856,7 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
         return ipc_mpmc_consumer_error(&r->take) != 0 ? ipc_mpmc_consumer_error(&r->take) : -EAGAIN;
-    memcpy(&n, slot, sizeof n);
+    n = ck_pr_load_64((const uint64_t *)(const void *)slot); /* once: a sender may change it */
     if (n > ch->max)
         return -EBADMSG;
     ch->next = n > size ? (size_t)n : 0;
@@ -7201,9 +7256,11 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
         }
         if (id >= 0 && error == EINVAL) /* there are fewer semaphores */
             return ipc_channel_shm_refuse_(ch);
-        errno = error;
         if (error != ENOENT || flags != 0)
-            return ipc_channel_refuse_errno_(ch, "open");
+            return ipc_channel_refuse_(ch, -error, "sysvshm: cannot open %s: %s%s", ch->address,
+                                       strerror(error),
+                                       error != EINVAL && error != ENOSPC ? "" :
+                                       " (kernel.shmmax, kernel.shmmni, kernel.shmall, kernel.sem)");
         rc = ipc_channel_nap_(deadline);
         if (rc == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, rc, "sysvshm: nothing at %s until the deadline",
@@ -8794,6 +8851,16 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
     return ch->how.publish != 0 ? ipc_channel_check_publisher_(ch) : 0;
 }
 
+/* Ends a call that was to open a channel. Where nothing else does, it says what a refusal means. */
+IPC_INLINE int ipc_channel_end_open_(struct ipc_channel *ch, const char *uri, int rc)
+{
+    if (rc != 0 && rc != -ETIMEDOUT && rc != -EINTR && *ch->why == '\0')
+        (void)ipc_channel_refuse_(ch, rc, "%s: cannot open: %s", uri, strerror(-rc));
+    if (rc != 0)
+        ipc_channel_close(ch);
+    return rc;
+}
+
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
                                      int64_t deadline, const struct ipc_channel_options *how)
 {
@@ -8827,9 +8894,7 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0 && kind == &ipc_channel_adopt_kind_)
         ipc_channel_adopt_return_(ch);
-    if (rc != 0)
-        ipc_channel_close(ch);
-    return rc;
+    return ipc_channel_end_open_(ch, uri, rc);
 }
 
 IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -8859,9 +8924,7 @@ IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc
         rc = listener->kind->accept(listener, ch, deadline);
     if (rc == 0)
         rc = ipc_channel_allocate_buffers_(ch);
-    if (rc != 0)
-        ipc_channel_close(ch);
-    return rc;
+    return ipc_channel_end_open_(ch, address, rc);
 }
 
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,

@@ -117,7 +117,7 @@
  *     fifo:          at once (4)              at once (4)              none (4)
  *     unix:          at once                  at once                  none
  *     unix-seq:      at once                  at once                  none
- *     tcp:           at once                  one message late (5)     none
+ *     tcp:           at once (7)              one message late (5)     none
  *     unix-dgram:    never                    at once                  none
  *     udp:           never                    one message late (5)     none
  *     mq:, sysv:     never (6)                never (6)                all
@@ -137,6 +137,11 @@
  *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
  *         a receiver is back at the port by then.
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
+ *     (7) After all that has reached the receiver's host. If the sender is closed, or dies, before it
+ *         has received all that came to it, or if more comes to it after that, the kernel drops what
+ *         the receiver's host had no room for yet: that is lost, and -EOWNERDEAD if it ends in the
+ *         middle of a message. Fix: the receiver answers the last message, and the sender receives
+ *         until that answer.
  *
  * Caveats
  *   - recv takes in several messages at once where it can, so the descriptor for event loops tells

@@ -67,7 +67,9 @@ static void set_loopback(int up)
 /* Moves this process to a network and names of its own. */
 static void move_away(int ipv6)
 {
-    char path[200];
+    char path[200], hosts[1000] = "127.0.0.1 both three\n::1 both three\n127.0.0.2 three\n"
+                                  "127.0.0.1 three\n";
+    int i;
 
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 ||
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
@@ -78,7 +80,9 @@ static void move_away(int ipv6)
     }
     set_loopback(1);
     (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
-    write_file(path, "127.0.0.1 both three\n::1 both three\n127.0.0.2 three\n127.0.0.1 three\n");
+    for (i = 1; i <= 17; i++)
+        (void)sprintf(hosts + strlen(hosts), "127.0.1.%d many\n", i);
+    write_file(path, hosts);
     if (mount(path, "/etc/hosts", NULL, MS_BIND, NULL) != 0)
         _exit(UNABLE);
 }
@@ -174,6 +178,8 @@ static void meets_all(struct child *up, void *arg)
     waits_for("tcp:both:9002", "tcp:both:9002");
     waits_for("tcp:127.0.0.1:9003", "tcp:both:9003");
     waits_for("tcp:three:9004", "tcp:127.0.0.2:9004");
+    IS(ipc_channel_open(&ch, "tcp:many:9005", IPC_RECV | IPC_LISTEN, IPC_NOW), -E2BIG);
+    MUST(strstr(ipc_channel_why(&ch), "16 addresses") != NULL);
 }
 
 static void all_addresses_of_a_name_are_used(void **state)

@@ -407,6 +407,28 @@ static void mode_is_as_asked_whatever_the_umask(void **state)
     print_message("%zu masks, %zu modes\n", i, k);
 }
 
+static void no_options_are_the_defaults(void **state)
+{
+    struct ipc_shm a, b;
+    int pair[2], fd;
+
+    (void)state;
+    DONE(ipc_shm_create_with(&a, name, 64, NULL), &a);
+    IS(stat_of(name).st_mode & 0777, 0600);
+    DONE(ipc_shm_open_with(&b, name, IPC_NOW, NULL), &b);
+    ipc_shm_close(&b);
+    DONE(ipc_shm_open_fd(&b, a.fd, NULL), &b);
+    ipc_shm_close(&b);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    IS(ipc_shm_send(&a, pair[0]), 0);
+    DONE(ipc_shm_recv_with(&b, pair[1], IPC_NOW, NULL), &b);
+    ipc_shm_close(&b);
+    for (fd = 0; fd < 2; fd++)
+        (void)close(pair[fd]);
+    ipc_shm_close(&a);
+    IS(ipc_shm_unlink_dead(&b, name, NULL), 0);
+}
+
 static void segment_open_to_more_people_than_asked_is_refused(void **state)
 {
     struct ipc_shm_options how = plain;
@@ -883,6 +905,7 @@ int main(int argc, char **argv)
         TEST(a_signal_ends_each_wait),
         TEST(a_long_wait_looks_less_often),
         TEST(mode_is_as_asked_whatever_the_umask),
+        TEST(no_options_are_the_defaults),
         TEST(segment_open_to_more_people_than_asked_is_refused),
         TEST(segment_of_another_owner_is_refused_unless_asked_for),
         TEST(what_may_not_be_replaced_stays_as_it_was),

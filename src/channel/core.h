@@ -171,8 +171,9 @@ struct ipc_channel_facts {
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     uint64_t missed;       /* a subscriber of ring:, auto: messages that it has missed so far */
-    pid_t pid;             /* the other side's process, where it is known; else 0 */
-    uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
+    pid_t pid;             /* the other side's process, where it is known; else 0. By the kernel's
+                              word, but for signal:, where a sender names itself */
+    uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
     unsigned clients;      /* a server: how many are there; else 0 */

@@ -727,7 +727,7 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
         return ipc_mpmc_consumer_error(&r->take) != 0 ? ipc_mpmc_consumer_error(&r->take) : -EAGAIN;
-    memcpy(&n, slot, sizeof n);
+    n = ck_pr_load_64((const uint64_t *)(const void *)slot); /* once: a sender may change it */
     if (n > ch->max)
         return -EBADMSG;
     ch->next = n > size ? (size_t)n : 0;
