@@ -5007,6 +5007,9 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
         return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID", ch->address);
     if (((ch->role & IPC_RECV) != 0) != ((ch->role & IPC_LISTEN) != 0))
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: the receiver listens: IPC_LISTEN");
+    if ((ch->role & IPC_RECV) == 0 && pid == 0)
+        return ipc_channel_refuse_(ch, -EINVAL, "signal: a sender names the receiver's process: "
+                                   "signal:PID");
     ch->max = IPC_CHANNEL_WORD_;
     ch->peer.pid = (pid_t)pid;
     if ((ch->role & IPC_RECV) != 0)

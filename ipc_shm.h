@@ -371,7 +371,7 @@ IPC_INLINE const char *ipc_strerror(int rc)
     case -EBADMSG:
         return "the shared memory is corrupt";
     case -EBUSY:
-        return "another process has this end";
+        return "another process has this end, or this client another call";
     case -ECHILD:
         return "after fork another process goes on with this handle: open it anew";
     case -EROFS:
@@ -566,6 +566,7 @@ struct ipc_shm {
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the family's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
+    int closed;  /* 1: it was open, and is not any more */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
@@ -691,7 +692,7 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * detach the rings first; a ring that is still attached ends for its peers as if it was detached
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
- * Does nothing when the handle was refused, or is closed already. In a child that inherited the
+ * Does nothing when the handle is all zeros, was refused, or is closed already. In a child that inherited the
  * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file,
  * and this is its last member, blocks until all is on the disk.
  */
@@ -1068,6 +1069,13 @@ static int ipc_shm_refuse(struct ipc_shm *seg, int rc, const char *format, ...)
     (void)vsnprintf(seg->peer.why, sizeof seg->peer.why, format, arguments);
     va_end(arguments);
     return rc;
+}
+
+/* -EINVAL: the handle is not open. Of one that was refused, ipc_shm_why goes on to say why. */
+IPC_INLINE int ipc_shm_refuse_closed_(struct ipc_shm *seg)
+{
+    return seg->closed || seg->peer.why[0] == '\0'
+               ? ipc_shm_refuse(seg, -EINVAL, "the segment is not open") : -EINVAL;
 }
 
 IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
@@ -1688,7 +1696,7 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg)
     int rc;
 
     if (seg->base == NULL)
-        return -EINVAL;
+        return ipc_shm_refuse_closed_(seg);
     if ((seg->flags & IPC_SHM_READ_ONLY) != 0)
         return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: its writers sync it");
     rc = ipc_shm_write_out_(seg, seg->size);
@@ -2093,10 +2101,11 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
     ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
-    if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
+    if (seg->fd > 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg))) /* 0: all zeros */
         (void)close(seg->fd);
     ipc_shm_close_watch_(seg); /* last, as it takes long: see ipc_end_last_ */
     seg->watcher = 0;
+    seg->closed |= seg->base != NULL;
     seg->base = NULL;
     seg->fd = -1;
     seg->peer.id = 0;
@@ -2106,6 +2115,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
 {
     ipc_shm_close(seg);
+    seg->closed = 0;
     return rc;
 }
 
@@ -2152,7 +2162,7 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
     int rc = 0;
 
     if (seg->base == NULL)
-        return -EINVAL; /* ipc_shm_why says what was refused */
+        return ipc_shm_refuse_closed_(seg);
     if (ipc_shm_is_read_only_(seg)) {
         ipc_shm_become_reader_(seg);
         return 0;
@@ -2291,6 +2301,15 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
     return rc;
 }
 
+IPC_INLINE int ipc_shm_refuse_room_(struct ipc_shm *seg, int rc, const char *where, size_t size,
+                                    uint64_t room)
+{
+    return ipc_shm_refuse(seg, rc, "no space for %zu bytes in %.99s (%llu free): %s%s", size, where,
+                          (unsigned long long)room, strerror((int)(0u - (unsigned)rc)),
+                          strcmp(where, IPC_SHM_DIR_) != 0 ? "" : ": make the segment smaller or "
+                          "that larger (docker: --shm-size), or ipc_rm what killed programs left");
+}
+
 /* Refuses a size that cannot fit before any of it is allocated: where the file system may take as
  * much memory as the machine has, to try would have the kernel kill processes until it fits. */
 IPC_INLINE int ipc_shm_check_room_(struct ipc_shm *seg, const char *where, size_t size)
@@ -2307,8 +2326,7 @@ IPC_INLINE int ipc_shm_check_room_(struct ipc_shm *seg, const char *where, size_
                                   : UINT64_MAX;
     if (size <= room)
         return 0;
-    return ipc_shm_refuse(seg, -ENOSPC, "no space for %zu bytes in %.128s (%llu free): %s", size,
-                          where, (unsigned long long)room, strerror(ENOSPC));
+    return ipc_shm_refuse_room_(seg, -ENOSPC, where, size, room);
 }
 
 /* Seals the memory, which is mapped already. */
@@ -2378,10 +2396,9 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
         (void)madvise(seg->base, seg->size, MADV_POPULATE_WRITE);
     rc = ipc_shm_fill_(seg->fd, size);
     if (rc != 0)
-        return ipc_shm_refuse(
-            seg, -rc, "no space for %zu bytes in %.128s (%llu free): %s", size, where,
-            fstatvfs(seg->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : 0,
-            strerror(rc));
+        return ipc_shm_refuse_room_(
+            seg, -rc, where, size,
+            fstatvfs(seg->fd, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0);
     if (name != NULL)
         return 0;
     return ipc_shm_seal_(seg);
@@ -2448,6 +2465,14 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     return 0;
 }
 
+IPC_INLINE int ipc_shm_check_size_(struct ipc_shm *seg, const struct stat *st)
+{
+    if (st->st_size < (off_t)sizeof(struct ipc_shm_header_) || (uint64_t)st->st_size > SIZE_MAX)
+        return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
+                              (long long)st->st_size);
+    return 0;
+}
+
 /* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it,
  * unless it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
@@ -2457,9 +2482,9 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     uint32_t line;
     int rc;
 
-    if (st->st_size < (off_t)sizeof *h || (uint64_t)st->st_size > SIZE_MAX)
-        return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
-                              (long long)st->st_size);
+    rc = ipc_shm_check_size_(seg, st);
+    if (rc != 0)
+        return rc;
     seg->size = (size_t)st->st_size;
     seg->flags &= ~IPC_SHM_SEAL_WRITES; /* of a creator alone */
     rc = ipc_shm_map_(seg, NULL);
@@ -2508,6 +2533,8 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
 
     if (!S_ISREG(st->st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
+    if (ipc_shm_check_size_(seg, st) != 0)
+        return -EPROTO;
     if (st->st_uid != owner)
         return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: set "
                               "options.owner, if you trust that user; or take another name; "
@@ -2521,7 +2548,8 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
 }
 
 /* Refuses a file that this process may not open. */
-IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name)
+IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name,
+                                      int replace)
 {
     int reads = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
     struct stat st;
@@ -2530,9 +2558,11 @@ IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, con
         return ipc_shm_refuse(seg, -EACCES, "cannot open segment '%s'", name);
     return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
                           name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
-                          reads ? "open it with IPC_SHM_READ_ONLY"
-                                : "that user, or root, can ipc_shm_unlink it; or take another "
-                                  "name");
+                          reads     ? "open it with IPC_SHM_READ_ONLY"
+                          : replace ? "that user, or root, can ipc_shm_unlink it; or take another "
+                                      "name"
+                                    : "its creator lets others in by options.mode, and these open "
+                                      "it with that mode and options.owner");
 }
 
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
@@ -2554,7 +2584,7 @@ IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const c
     if (seg->fd < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
     if (seg->fd < 0 && errno == EACCES)
-        return ipc_shm_refuse_access_(seg, path, name);
+        return ipc_shm_refuse_access_(seg, path, name, replace);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -2590,6 +2620,15 @@ IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
     return 0;
 }
 
+IPC_INLINE int ipc_shm_refuse_living_(struct ipc_shm *seg, const char *name, uint64_t creator)
+{
+    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, creator);
+
+    return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives (pid %u%s): "
+                          "ipc_shm_open it, or end that process", name, ck_pr_load_32(&m->pid),
+                          ck_pr_load_64(&m->pid_ns) == seg->pid_ns ? "" : " of another namespace");
+}
+
 /* Takes over the segment that this process has opened as a candidate, or removes it. 0 when it is
  * taken over, -EAGAIN when it is removed, or another candidate was quicker: look again. -EEXIST
  * when it is in use. */
@@ -2610,7 +2649,7 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
     fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
 
     if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
-        return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
+        return ipc_shm_refuse_living_(seg, name, creator & IPC_SHM_ID_);
     rc = fresh ? 0 : ipc_shm_begin_use_(seg);
     if (rc != 0)
         return rc;
@@ -2661,7 +2700,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
-        return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
+        return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes: give it 1 to "
+                              "%zu, as NAME_footprint of its rings, added up", size, SIZE_MAX / 2);
     if (how->members > IPC_SHM_MEMBERS_MAX || how->objects > IPC_SHM_OBJECTS_MAX)
         return ipc_shm_refuse(seg, -EINVAL, "segment for %u members, %u objects: at most %u, %u",
                               how->members, how->objects, IPC_SHM_MEMBERS_MAX, IPC_SHM_OBJECTS_MAX);
@@ -2690,7 +2730,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
         }
         if (rc == 0)
             return 0;
-        ipc_shm_close(seg);
+        (void)ipc_shm_close_refused_(seg, rc);
         if (rc != again)
             return rc;
     }
@@ -2732,7 +2772,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (name == NULL)
-        return ipc_shm_refuse(seg, -EINVAL, "no name");
+        return ipc_shm_refuse(seg, -EINVAL, "the segment's name is NULL: one without a name is "
+                              "received, not opened");
     if (!ipc_is_deadline_(deadline))
         return ipc_shm_refuse_deadline_(seg, deadline);
     rc = ipc_shm_path_(seg, path, name);
@@ -3246,12 +3287,14 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
     uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
     size_t i;
 
-    for (i = 0; name[i] != '\0'; i++)
+    for (i = 0; name != NULL && name[i] != '\0'; i++)
         h = (h ^ (unsigned char)name[i]) * 1099511628211u;
     h ^= h >> 32; /* the last byte reaches only the lower half */
     h *= 0x9e3779b97f4a7c15u;
     *hash = h & IPC_SHM_HASH_;
     *first = (uint32_t)(h ^ h >> 32) % (seg->base != NULL ? seg->objects : 1);
+    if (name == NULL)
+        return ipc_shm_refuse(seg, -EINVAL, "the object's name is NULL");
     if (i == 0 || i > IPC_SHM_NAME_MAX)
         return ipc_shm_refuse(seg, i == 0 ? -EINVAL : -ENAMETOOLONG,
                               "object name of %zu bytes: 1 to %u", i, IPC_SHM_NAME_MAX);
@@ -3297,7 +3340,8 @@ IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg)
 
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
  * member's that succeeded. After a thousand of these the peer is hostile. */
-IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *offset)
+IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, const char *name, size_t size,
+                                    uint64_t *offset)
 {
     uint64_t used;
     int tries;
@@ -3308,8 +3352,10 @@ IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *
             break;
         *offset = (used + IPC_SHM_LINE - 1) & ~(uint64_t)(IPC_SHM_LINE - 1);
         if (*offset > seg->size || size > seg->size - *offset)
-            return ipc_shm_refuse(seg, -ENOSPC, "no room for %zu bytes in a segment with %llu free",
-                                  size, (unsigned long long)(seg->size - used));
+            return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s' of %zu bytes in a segment "
+                                  "with %llu free: create the segment larger (NAME_footprint says "
+                                  "what a ring takes)", name, size,
+                                  (unsigned long long)(seg->size - used));
         if (ck_pr_cas_64(&seg->base->used, used, *offset + size))
             return 0;
     }
@@ -3385,7 +3431,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
                               seg->objects);
     e = ipc_shm_entry_at_(seg, i);
-    rc = ipc_shm_take_memory_(seg, size, &offset);
+    rc = ipc_shm_take_memory_(seg, name, size, &offset);
     if (rc != 0) {
         /* The next maker of this name goes on with this entry. */
         (void)ck_pr_cas_64(&e->state, IPC_SHM_MAKING_ | hash | seg->peer.id,
@@ -3430,7 +3476,7 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
     uint64_t state;
 
     if (seg->base == NULL)
-        return -EINVAL;
+        return ipc_shm_refuse_closed_(seg);
     if (ipc_shm_check_writable_(seg) != 0)
         return -EROFS;
     e = ipc_shm_entry_at_(seg, o->index % seg->objects);
@@ -3481,7 +3527,7 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
     int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     if (rc != 0 || seg->base == NULL)
-        return rc != 0 ? rc : -EINVAL;
+        return rc != 0 ? rc : ipc_shm_refuse_closed_(seg);
     for (;;) {
         for (passed = 0; passed < seg->objects; passed++) {
             i = (first + passed) % seg->objects;
@@ -3502,7 +3548,8 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
             break;
     }
     return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : rc,
-                          "no object '%s' in the segment%s", name,
+                          "no object '%s' in the segment%s: has the program that makes it "
+                          "done so? ipc_top lists what is there", name,
                           rc == -EINTR ? " until a signal came" : "");
 }
 

@@ -595,6 +595,8 @@ static void nobody_is_killed_by_a_message(void **state)
     IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPIPE);
     ipc_channel_close(&ch);
     IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -ESRCH);
+    IS(ipc_channel_open(&ch, "signal:0", IPC_SEND, IPC_NOW), -EINVAL);
+    MUST(strstr(ipc_channel_why(&ch), "signal:PID") != NULL);
 }
 
 static void blocks_the_first(struct child *up, void *arg)

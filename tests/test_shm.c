@@ -455,6 +455,7 @@ static void meets_what_it_may_not_open(struct child *up, void *arg)
     become_user(65534, 65534);
     REFUSED(ipc_shm_create(&seg, name, 64), -EACCES, &seg, "user 1");
     MUST(strstr(ipc_shm_why(&seg), "ipc_shm_unlink") != NULL);
+    REFUSED(ipc_shm_open(&seg, name, IPC_NOW), -EACCES, &seg, "options.owner");
 }
 
 static struct ipc_shm_options for_group(void)

@@ -780,6 +780,54 @@ static void refused_handle_may_be_asked_without_a_crash(void **state)
     }
 }
 
+static void a_handle_that_is_not_open_says_so(void **state)
+{
+    static struct ipc_shm never;
+    struct small_ring_producer out;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+
+    (void)state;
+    REFUSED(small_ring_producer_open(&out, &never, "ring"), -EINVAL, &never, "not open");
+    MUST(dup2(2, 0) == 0);
+    ipc_shm_close(&never);
+    MUST(fcntl(0, F_GETFD) == 0); /* its descriptor, 0, was none of its own */
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    REFUSED(ipc_shm_find(&seg, "ring", TYPE, &o), -ENOENT, &seg, "'ring'");
+    REFUSED(small_ring_producer_create(&out, &seg, NULL, 8), -EINVAL, &seg, "name is NULL");
+    REFUSED(small_ring_producer_open(&out, &seg, NULL), -EINVAL, &seg, "name is NULL");
+    ipc_shm_close(&seg);
+    REFUSED(small_ring_producer_create(&out, &seg, "ring", 8), -EINVAL, &seg, "not open");
+    REFUSED(ipc_shm_find(&seg, "ring", TYPE, &o), -EINVAL, &seg, "not open");
+    REFUSED(ipc_shm_sync(&seg), -EINVAL, &seg, "not open");
+    REFUSED(ipc_shm_open(&seg, "", IPC_NOW), -EINVAL, &seg, "empty");
+    REFUSED(ipc_shm_find(&seg, "ring", TYPE, &o), -EINVAL, &seg, "empty"); /* why it is not open */
+}
+
+static void a_refusal_says_what_helps(void **state)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg, more;
+    char pid[32];
+    int fd;
+
+    (void)state;
+    REFUSED(ipc_shm_create(&seg, name, 0), -EINVAL, &seg, "NAME_footprint");
+    REFUSED(ipc_shm_create(&seg, name, SIZE_MAX), -EFBIG, &seg, "1 to ");
+    REFUSED(ipc_shm_open(&seg, NULL, IPC_NOW), -EINVAL, &seg, "received");
+    MUST((fd = open(path_of(name), O_CREAT | O_EXCL | O_WRONLY, 0644)) >= 0 && fchmod(fd, 0644) == 0);
+    MUST(write(fd, "hello", 5) == 5 && close(fd) == 0);
+    REFUSED(ipc_shm_open(&seg, name, IPC_NOW), -EPROTO, &seg, "a file of 5 bytes");
+    MUST(ipc_shm_unlink(name) == 0);
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    (void)snprintf(pid, sizeof pid, "lives (pid %ld):", (long)getpid());
+    REFUSED(ipc_shm_create(&more, name, 4096), -EEXIST, &more, pid);
+    REFUSED(ipc_shm_find(&seg, "nope", TYPE, &o), -ENOENT, &seg, "the program that makes it");
+    REFUSED(ipc_shm_make(&seg, "large", TYPE, 8192, &o), -ENOSPC, &seg, "'large' of 8192 bytes");
+    MUST(strstr(ipc_shm_why(&seg), "larger") != NULL);
+    ipc_shm_close(&seg);
+}
+
 /* ------------------------------------------------------------------ typed rings in segments */
 
 /* A ring of each kind is made for one version of its type. Neither end is for another. */
@@ -1063,6 +1111,8 @@ int main(int argc, char **argv)
         TEST(corrupt_counter_hands_out_nothing_outside),
         TEST(garbage_in_the_segment_crashes_nobody),
         TEST(refused_handle_may_be_asked_without_a_crash),
+        TEST(a_handle_that_is_not_open_says_so),
+        TEST(a_refusal_says_what_helps),
         TEST(ring_of_another_type_or_capacity_is_refused_with_both_numbers),
         TEST(create_compares_what_is_there_also_where_the_size_is_the_same),
         TEST(ring_of_another_version_of_the_type_is_refused),

@@ -30,7 +30,7 @@ IPC_INLINE const char *ipc_strerror(int rc)
     case -EBADMSG:
         return "the shared memory is corrupt";
     case -EBUSY:
-        return "another process has this end";
+        return "another process has this end, or this client another call";
     case -ECHILD:
         return "after fork another process goes on with this handle: open it anew";
     case -EROFS:

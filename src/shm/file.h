@@ -182,7 +182,7 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg)
     int rc;
 
     if (seg->base == NULL)
-        return -EINVAL;
+        return ipc_shm_refuse_closed_(seg);
     if ((seg->flags & IPC_SHM_READ_ONLY) != 0)
         return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: its writers sync it");
     rc = ipc_shm_write_out_(seg, seg->size);

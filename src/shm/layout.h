@@ -133,6 +133,13 @@ static int ipc_shm_refuse(struct ipc_shm *seg, int rc, const char *format, ...)
     return rc;
 }
 
+/* -EINVAL: the handle is not open. Of one that was refused, ipc_shm_why goes on to say why. */
+IPC_INLINE int ipc_shm_refuse_closed_(struct ipc_shm *seg)
+{
+    return seg->closed || seg->peer.why[0] == '\0'
+               ? ipc_shm_refuse(seg, -EINVAL, "the segment is not open") : -EINVAL;
+}
+
 IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
 {
     return seg->peer.why;

@@ -175,10 +175,11 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
     ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
-    if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
+    if (seg->fd > 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg))) /* 0: all zeros */
         (void)close(seg->fd);
     ipc_shm_close_watch_(seg); /* last, as it takes long: see ipc_end_last_ */
     seg->watcher = 0;
+    seg->closed |= seg->base != NULL;
     seg->base = NULL;
     seg->fd = -1;
     seg->peer.id = 0;
@@ -188,6 +189,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
 {
     ipc_shm_close(seg);
+    seg->closed = 0;
     return rc;
 }
 
@@ -234,7 +236,7 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
     int rc = 0;
 
     if (seg->base == NULL)
-        return -EINVAL; /* ipc_shm_why says what was refused */
+        return ipc_shm_refuse_closed_(seg);
     if (ipc_shm_is_read_only_(seg)) {
         ipc_shm_become_reader_(seg);
         return 0;

@@ -34,12 +34,14 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
     uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
     size_t i;
 
-    for (i = 0; name[i] != '\0'; i++)
+    for (i = 0; name != NULL && name[i] != '\0'; i++)
         h = (h ^ (unsigned char)name[i]) * 1099511628211u;
     h ^= h >> 32; /* the last byte reaches only the lower half */
     h *= 0x9e3779b97f4a7c15u;
     *hash = h & IPC_SHM_HASH_;
     *first = (uint32_t)(h ^ h >> 32) % (seg->base != NULL ? seg->objects : 1);
+    if (name == NULL)
+        return ipc_shm_refuse(seg, -EINVAL, "the object's name is NULL");
     if (i == 0 || i > IPC_SHM_NAME_MAX)
         return ipc_shm_refuse(seg, i == 0 ? -EINVAL : -ENAMETOOLONG,
                               "object name of %zu bytes: 1 to %u", i, IPC_SHM_NAME_MAX);
@@ -85,7 +87,8 @@ IPC_INLINE size_t ipc_shm_was_used(const struct ipc_shm *seg)
 
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
  * member's that succeeded. After a thousand of these the peer is hostile. */
-IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *offset)
+IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, const char *name, size_t size,
+                                    uint64_t *offset)
 {
     uint64_t used;
     int tries;
@@ -96,8 +99,10 @@ IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *
             break;
         *offset = (used + IPC_SHM_LINE - 1) & ~(uint64_t)(IPC_SHM_LINE - 1);
         if (*offset > seg->size || size > seg->size - *offset)
-            return ipc_shm_refuse(seg, -ENOSPC, "no room for %zu bytes in a segment with %llu free",
-                                  size, (unsigned long long)(seg->size - used));
+            return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s' of %zu bytes in a segment "
+                                  "with %llu free: create the segment larger (NAME_footprint says "
+                                  "what a ring takes)", name, size,
+                                  (unsigned long long)(seg->size - used));
         if (ck_pr_cas_64(&seg->base->used, used, *offset + size))
             return 0;
     }
@@ -173,7 +178,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
                               seg->objects);
     e = ipc_shm_entry_at_(seg, i);
-    rc = ipc_shm_take_memory_(seg, size, &offset);
+    rc = ipc_shm_take_memory_(seg, name, size, &offset);
     if (rc != 0) {
         /* The next maker of this name goes on with this entry. */
         (void)ck_pr_cas_64(&e->state, IPC_SHM_MAKING_ | hash | seg->peer.id,
@@ -218,7 +223,7 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
     uint64_t state;
 
     if (seg->base == NULL)
-        return -EINVAL;
+        return ipc_shm_refuse_closed_(seg);
     if (ipc_shm_check_writable_(seg) != 0)
         return -EROFS;
     e = ipc_shm_entry_at_(seg, o->index % seg->objects);
@@ -269,7 +274,7 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
     int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     if (rc != 0 || seg->base == NULL)
-        return rc != 0 ? rc : -EINVAL;
+        return rc != 0 ? rc : ipc_shm_refuse_closed_(seg);
     for (;;) {
         for (passed = 0; passed < seg->objects; passed++) {
             i = (first + passed) % seg->objects;
@@ -290,7 +295,8 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
             break;
     }
     return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : rc,
-                          "no object '%s' in the segment%s", name,
+                          "no object '%s' in the segment%s: has the program that makes it "
+                          "done so? ipc_top lists what is there", name,
                           rc == -EINTR ? " until a signal came" : "");
 }
 

@@ -108,6 +108,15 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
     return rc;
 }
 
+IPC_INLINE int ipc_shm_refuse_room_(struct ipc_shm *seg, int rc, const char *where, size_t size,
+                                    uint64_t room)
+{
+    return ipc_shm_refuse(seg, rc, "no space for %zu bytes in %.99s (%llu free): %s%s", size, where,
+                          (unsigned long long)room, strerror((int)(0u - (unsigned)rc)),
+                          strcmp(where, IPC_SHM_DIR_) != 0 ? "" : ": make the segment smaller or "
+                          "that larger (docker: --shm-size), or ipc_rm what killed programs left");
+}
+
 /* Refuses a size that cannot fit before any of it is allocated: where the file system may take as
  * much memory as the machine has, to try would have the kernel kill processes until it fits. */
 IPC_INLINE int ipc_shm_check_room_(struct ipc_shm *seg, const char *where, size_t size)
@@ -124,8 +133,7 @@ IPC_INLINE int ipc_shm_check_room_(struct ipc_shm *seg, const char *where, size_
                                   : UINT64_MAX;
     if (size <= room)
         return 0;
-    return ipc_shm_refuse(seg, -ENOSPC, "no space for %zu bytes in %.128s (%llu free): %s", size,
-                          where, (unsigned long long)room, strerror(ENOSPC));
+    return ipc_shm_refuse_room_(seg, -ENOSPC, where, size, room);
 }
 
 /* Seals the memory, which is mapped already. */
@@ -195,10 +203,9 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
         (void)madvise(seg->base, seg->size, MADV_POPULATE_WRITE);
     rc = ipc_shm_fill_(seg->fd, size);
     if (rc != 0)
-        return ipc_shm_refuse(
-            seg, -rc, "no space for %zu bytes in %.128s (%llu free): %s", size, where,
-            fstatvfs(seg->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : 0,
-            strerror(rc));
+        return ipc_shm_refuse_room_(
+            seg, -rc, where, size,
+            fstatvfs(seg->fd, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0);
     if (name != NULL)
         return 0;
     return ipc_shm_seal_(seg);
@@ -265,6 +272,14 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     return 0;
 }
 
+IPC_INLINE int ipc_shm_check_size_(struct ipc_shm *seg, const struct stat *st)
+{
+    if (st->st_size < (off_t)sizeof(struct ipc_shm_header_) || (uint64_t)st->st_size > SIZE_MAX)
+        return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
+                              (long long)st->st_size);
+    return 0;
+}
+
 /* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it,
  * unless it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
@@ -274,9 +289,9 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     uint32_t line;
     int rc;
 
-    if (st->st_size < (off_t)sizeof *h || (uint64_t)st->st_size > SIZE_MAX)
-        return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
-                              (long long)st->st_size);
+    rc = ipc_shm_check_size_(seg, st);
+    if (rc != 0)
+        return rc;
     seg->size = (size_t)st->st_size;
     seg->flags &= ~IPC_SHM_SEAL_WRITES; /* of a creator alone */
     rc = ipc_shm_map_(seg, NULL);
@@ -325,6 +340,8 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
 
     if (!S_ISREG(st->st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
+    if (ipc_shm_check_size_(seg, st) != 0)
+        return -EPROTO;
     if (st->st_uid != owner)
         return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: set "
                               "options.owner, if you trust that user; or take another name; "
@@ -338,7 +355,8 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
 }
 
 /* Refuses a file that this process may not open. */
-IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name)
+IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name,
+                                      int replace)
 {
     int reads = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
     struct stat st;
@@ -347,9 +365,11 @@ IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, con
         return ipc_shm_refuse(seg, -EACCES, "cannot open segment '%s'", name);
     return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
                           name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
-                          reads ? "open it with IPC_SHM_READ_ONLY"
-                                : "that user, or root, can ipc_shm_unlink it; or take another "
-                                  "name");
+                          reads     ? "open it with IPC_SHM_READ_ONLY"
+                          : replace ? "that user, or root, can ipc_shm_unlink it; or take another "
+                                      "name"
+                                    : "its creator lets others in by options.mode, and these open "
+                                      "it with that mode and options.owner");
 }
 
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
@@ -371,7 +391,7 @@ IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const c
     if (seg->fd < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
     if (seg->fd < 0 && errno == EACCES)
-        return ipc_shm_refuse_access_(seg, path, name);
+        return ipc_shm_refuse_access_(seg, path, name, replace);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -407,6 +427,15 @@ IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
     return 0;
 }
 
+IPC_INLINE int ipc_shm_refuse_living_(struct ipc_shm *seg, const char *name, uint64_t creator)
+{
+    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, creator);
+
+    return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives (pid %u%s): "
+                          "ipc_shm_open it, or end that process", name, ck_pr_load_32(&m->pid),
+                          ck_pr_load_64(&m->pid_ns) == seg->pid_ns ? "" : " of another namespace");
+}
+
 /* Takes over the segment that this process has opened as a candidate, or removes it. 0 when it is
  * taken over, -EAGAIN when it is removed, or another candidate was quicker: look again. -EEXIST
  * when it is in use. */
@@ -427,7 +456,7 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
     fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
 
     if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
-        return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
+        return ipc_shm_refuse_living_(seg, name, creator & IPC_SHM_ID_);
     rc = fresh ? 0 : ipc_shm_begin_use_(seg);
     if (rc != 0)
         return rc;
@@ -478,7 +507,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
-        return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
+        return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes: give it 1 to "
+                              "%zu, as NAME_footprint of its rings, added up", size, SIZE_MAX / 2);
     if (how->members > IPC_SHM_MEMBERS_MAX || how->objects > IPC_SHM_OBJECTS_MAX)
         return ipc_shm_refuse(seg, -EINVAL, "segment for %u members, %u objects: at most %u, %u",
                               how->members, how->objects, IPC_SHM_MEMBERS_MAX, IPC_SHM_OBJECTS_MAX);
@@ -507,7 +537,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
         }
         if (rc == 0)
             return 0;
-        ipc_shm_close(seg);
+        (void)ipc_shm_close_refused_(seg, rc);
         if (rc != again)
             return rc;
     }
@@ -549,7 +579,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (name == NULL)
-        return ipc_shm_refuse(seg, -EINVAL, "no name");
+        return ipc_shm_refuse(seg, -EINVAL, "the segment's name is NULL: one without a name is "
+                              "received, not opened");
     if (!ipc_is_deadline_(deadline))
         return ipc_shm_refuse_deadline_(seg, deadline);
     rc = ipc_shm_path_(seg, path, name);

@@ -132,6 +132,7 @@ struct ipc_shm {
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the family's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
+    int closed;  /* 1: it was open, and is not any more */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
@@ -257,7 +258,7 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * detach the rings first; a ring that is still attached ends for its peers as if it was detached
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
- * Does nothing when the handle was refused, or is closed already. In a child that inherited the
+ * Does nothing when the handle is all zeros, was refused, or is closed already. In a child that inherited the
  * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file,
  * and this is its last member, blocks until all is on the disk.
  */
