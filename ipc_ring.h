@@ -121,9 +121,10 @@
  *   - A handle belongs to one thread of one process at a time. It shares no cache line of 64 bytes
  *     with what stands beside it in memory, such as another thread's handle. After fork
  *     one of the two processes goes on with it: the parent while it lives, then the child. The
- *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. ipc_shm.h has
- *     the table (Fork, exec). An ipc_peer without `self`, or none, does not notice a fork: there
- *     use the handle in one of the two only.
+ *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. The child's
+ *     first call in a segment, of any kind and whatever its deadline, waits for the parent's death: a
+ *     second at most, and only once. ipc_shm.h has the table (Fork, exec). An ipc_peer without
+ *     `self`, or none, does not notice a fork: there use the handle in one of the two only.
  *
  * Caveats
  *   - A ring for one producer and one consumer takes no more. A second one is refused with -EBUSY
@@ -195,6 +196,12 @@
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
  * or a negative errno, for which ipc_strerror has a phrase.
  *
+ * No pointer may be NULL, but `me`; a name that is, is refused. Once create, open or attach was called
+ * with an end, each call may be. Where that was refused, and after detach, calls are the refusal or
+ * -EINVAL, claim and peek are NULL, and detach does nothing. An end of zeros, with which none of them
+ * was called, may be detached; other calls crash. Detach before the segment is closed, as its memory
+ * is gone then.
+ *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
  *       The bytes that the ring takes; 0 where it cannot be made so.
@@ -226,7 +233,8 @@
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
  *   pop, pop_n, peek and release                  take them out
  *       -EAGAIN: there is no room, or no message. -ECHILD: after fork another process goes on with
- *       this end; it is as if detached, and NAME_END_open takes it anew where it is free. As the
+ *       this end; it is as if detached, and NAME_END_open takes it anew where it is free. (The first
+ *       call in a child may wait a second for this.) As the
  *       calls of the kind above these macros, whose names begin with ipc_spsc_, ipc_mpmc_,
  *       ipc_broadcast_, ipc_record_, ipc_record_broadcast_ and ipc_stream_; a message of known size
  *       is copied by its size.
@@ -2081,7 +2089,8 @@ IPC_INLINE void *ipc_spsc_claim(struct ipc_spsc_producer *p)
 }
 
 /* Sends the claimed slot. 0; -EINVAL when no slot can have been claimed: the ring was full, or the
- * process has forked since; or -ECHILD. */
+ * process has forked since; or -ECHILD. One commit for each claim: another invents a message, of what an
+ * earlier lap left in the slot. */
 IPC_INLINE int ipc_spsc_commit(struct ipc_spsc_producer *p)
 {
     return ipc_spsc_commit_(p, (size_t)p->bytes);

@@ -442,7 +442,7 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 /*
  * What holds for all functions below
  *   - They return 0, or a negative errno, where nothing else is said. After an error ipc_shm_why
- *     has a sentence about it, but after -EINVAL for a handle that is not open.
+ *     has a sentence about it, but for -ENOENT of ipc_shm_list and ipc_shm_who.
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call, see below; where that fails the call returns, besides its own errors:
@@ -451,8 +451,9 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
  *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
- *     or killed at any instruction holds up none of them longer than that. `how` is never NULL, but
- *     for ipc_shm_open_or_create. */
+ *     or killed at any instruction holds up none of them longer than that. `how` may be NULL, which is
+ *     IPC_SHM_DEFAULTS; no other pointer may, but the name that ipc_shm_create is given. A handle of
+ *     zeros is one that is not open: calls are -EINVAL, and to close it does nothing. */
 
 /*
  * Fork, exec, and whose process it is
@@ -526,6 +527,8 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 /* create, open, receive: take a segment in a file also if it may be torn. See ipc_shm_sync */
 #define IPC_SHM_TORN 64u
 
+/* Begin with IPC_SHM_DEFAULTS, and set what is to differ. All zeros are other options: mode 000, of
+ * root. */
 struct ipc_shm_options {
     mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
     uid_t owner;    /* open: the user that must own it; (uid_t)-1: the caller's */

@@ -113,9 +113,10 @@
  *   - A handle belongs to one thread of one process at a time. It shares no cache line of 64 bytes
  *     with what stands beside it in memory, such as another thread's handle. After fork
  *     one of the two processes goes on with it: the parent while it lives, then the child. The
- *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. ipc_shm.h has
- *     the table (Fork, exec). An ipc_peer without `self`, or none, does not notice a fork: there
- *     use the handle in one of the two only.
+ *     other's calls are -ECHILD, and store nothing; it may detach and attach anew. The child's
+ *     first call in a segment, of any kind and whatever its deadline, waits for the parent's death: a
+ *     second at most, and only once. ipc_shm.h has the table (Fork, exec). An ipc_peer without
+ *     `self`, or none, does not notice a fork: there use the handle in one of the two only.
  *
  * Caveats
  *   - A ring for one producer and one consumer takes no more. A second one is refused with -EBUSY

@@ -25,6 +25,12 @@
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
  * or a negative errno, for which ipc_strerror has a phrase.
  *
+ * No pointer may be NULL, but `me`; a name that is, is refused. Once create, open or attach was called
+ * with an end, each call may be. Where that was refused, and after detach, calls are the refusal or
+ * -EINVAL, claim and peek are NULL, and detach does nothing. An end of zeros, with which none of them
+ * was called, may be detached; other calls crash. Detach before the segment is closed, as its memory
+ * is gone then.
+ *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
  *       The bytes that the ring takes; 0 where it cannot be made so.
@@ -56,7 +62,8 @@
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
  *   pop, pop_n, peek and release                  take them out
  *       -EAGAIN: there is no room, or no message. -ECHILD: after fork another process goes on with
- *       this end; it is as if detached, and NAME_END_open takes it anew where it is free. As the
+ *       this end; it is as if detached, and NAME_END_open takes it anew where it is free. (The first
+ *       call in a child may wait a second for this.) As the
  *       calls of the kind above these macros, whose names begin with ipc_spsc_, ipc_mpmc_,
  *       ipc_broadcast_, ipc_record_, ipc_record_broadcast_ and ipc_stream_; a message of known size
  *       is copied by its size.
