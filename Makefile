@@ -16,7 +16,7 @@
 #   make torture      every ring stopped and killed at every single instruction, and two at once (hours)
 #   make fuzz         hostile peers of channels and rings, and segments before ipc_top, guided by coverage, FUZZ_SECONDS each (300)
 #   make headers      the headers, of src/: run it after each change there, and commit both
-#   make              the benchmark and the examples, in build/
+#   make              the examples, the tools and the benchmark, in build/
 #   make install      headers, tools, manual pages, and what pkg-config and CMake look for, to
 #                     $(DESTDIR)$(PREFIX); make uninstall removes them
 #   make deb          packages for Debian, in build/deb; make check-deb: tries them in a fresh Debian
@@ -66,7 +66,7 @@ TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
 BRIDGE := $(call has,zmq.h,ipc_bridge)
 TOOLS = ipc_cat ipc_rm $(TOP) $(BRIDGE)
 
-all: build/ipc_bench programs
+all: programs build/ipc_bench
 programs: $(EXAMPLES:%=build/%) $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(TOOLS:%=build/%)
 	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
 	$(if $(BRIDGE),,@echo 'note: no ipc_bridge, as ZeroMQ is not here: make deps')

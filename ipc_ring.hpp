@@ -45,7 +45,8 @@
  *   - A deadline is a duration from now on, a time point of std::chrono::steady_clock, ipc::now or
  *     ipc::forever.
  *   - A call returns an ipc::result: true, with a count where there is one; or false, with a
- *     reason. Nothing throws, but std::bad_alloc where a segment is opened.
+ *     reason. It is [[nodiscard]]: where it does not matter, write (void)out.push(t). Nothing
+ *     throws, but std::bad_alloc where a segment is opened.
  *
  * One thread at a time uses a handle, as in C. After fork: see ipc_shm_hand_over.
  *

@@ -12,6 +12,11 @@
  * The memory does not say since when a process holds something: the time is that of the first look
  * that found the same hold, "or earlier" where no look came before.
  *
+ * "Sleep for a moment": on the futex; "for
+ * long": in poll, after 64 ms. Both are what a
+ * sleeper has left in the memory, and stay until the next post, also when it was killed meanwhile. Of
+ * calls the first number is that of slots: two for each caller, as one that gave up moves on.
+ *
  * It maps memory without write access, takes no place in a segment, stops and wakes nobody, and
  * believes nothing of what it reads. What a consumer of a ring with one at an end has in hand is in
  * its own memory, and readers of lossy broadcasts leave no trace: neither is shown. A segment that

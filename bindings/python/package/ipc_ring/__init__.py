@@ -132,7 +132,8 @@ class Spsc(_Kind):
 
     def producer(self, segment, name, capacity=None, *, timeout=None):
         """The producer's end. With a capacity, a power of two, the ring is made if it is not there;
-        else this waits until it is."""
+        else this waits until it is: for ever, where no timeout is given and nobody makes a ring of
+        that name, also in the process that created the segment."""
         return self._open(Producer, segment, name, capacity, 0, timeout)
 
     def consumer(self, segment, name, capacity=None, *, timeout=None):
