@@ -373,16 +373,19 @@ static char *read_key(const char *path)
     return key;
 }
 
-/* "SEGMENT:RING". 0; -1: it is none. */
-static int add_object(struct bridge *b, const char *text, int is_out)
+/* "SEGMENT:RING". NULL, or why it is none. */
+static const char *add_object(struct bridge *b, const char *text, int is_out)
 {
     const char *colon = strrchr(text, ':');
     struct object *o;
-    size_t n;
+    size_t n, i;
 
     if (colon == NULL || colon == text || colon[1] == '\0' || strlen(colon + 1) > 50 ||
         (size_t)(colon - text) >= sizeof o->segment)
-        return -1;
+        return "not SEGMENT:NAME";
+    for (i = 0; i < b->count; i++)
+        if (b->objects[i].is_out == is_out && strcmp(b->objects[i].name, colon + 1) == 0)
+            return "another ring has that NAME: the other side could not tell them apart";
     b->objects = realloc(b->objects, (b->count + 1) * sizeof *b->objects);
     if (b->objects == NULL)
         err(1, "no memory");
@@ -392,7 +395,7 @@ static int add_object(struct bridge *b, const char *text, int is_out)
     memcpy(o->segment, text, n);
     (void)snprintf(o->name, sizeof o->name, "%s", colon + 1);
     o->is_out = is_out;
-    return 0;
+    return NULL;
 }
 
 /* 1 to `most`, or 0: it is none. */
@@ -407,12 +410,15 @@ static unsigned long read_number(const char *text, unsigned long most)
 /* 0: go on; else the exit status, plus 1. */
 static int read_option(struct bridge *b, int option)
 {
+    const char *why;
+
     switch (option) {
     case 'o':
     case 'i':
-        if (add_object(b, optarg, option == 'o') == 0)
+        why = add_object(b, optarg, option == 'o');
+        if (why == NULL)
             return 0;
-        warnx("-%c %s: not SEGMENT:NAME", option, optarg);
+        warnx("-%c %s: %s", option, optarg, why);
         return usage_error() + 1;
     case 'l':
         b->role |= IPC_LISTEN;

@@ -245,7 +245,7 @@ static struct place where_lossy_record(const struct source *s)
 static int go_to_lossy_record(struct source *s, struct place from, uint64_t skip)
 {
     struct ipc_record_broadcast_consumer *h = &s->end.tape;
-    uint64_t number = from.number + skip;
+    uint64_t number = from.number + skip, looks = 0;
     size_t n;
 
     if (from.at % 8 != 0)
@@ -260,7 +260,7 @@ static int go_to_lossy_record(struct source *s, struct place from, uint64_t skip
 
         if (ipc_record_broadcast_peek(h, &n) != NULL)
             (void)ipc_record_broadcast_release(h);
-        if (h->next == was)
+        if (h->next == was || ++looks > h->r.mask) /* a producer may go on for ever */
             return -ERANGE;
     }
     return 0;
