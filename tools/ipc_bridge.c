@@ -41,9 +41,10 @@
  * reads and writes the rings. A wrong key is refused, and the bridge that has it ends.
  *
  * What it costs: a message of 64 bytes each millisecond over the loopback of a virtual machine with
- * two processors, from the one program to the other: half of them within 216 microseconds, 99 of 100
- * within 349; through two sockets of bare libzmq within 146 and 266. In a row 6.6 million a second,
- * as many go in a frame; one by one by bare libzmq 4.0 million.
+ * two processors, at real-time priority, from the one program to the other: half of them within 163
+ * microseconds, 99 of 100 within 195; through two sockets of bare libzmq within 106 and 131. In a row
+ * 2.2 million a second, as many go in a frame; one by one by bare libzmq 1.8 million. `make
+ * bench-bridge` measures it.
  *
  * Exit status: 0 ended by SIGINT or SIGTERM; 1 an error here, or a key that is refused; 2 wrong
  * usage.
