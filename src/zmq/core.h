@@ -11,9 +11,11 @@
  * for the descriptor, such a call arms the timer, which epoll tells of as well; so does a recv that
  * has to look again at a later time.
  *
- * Where the other side is there and the deadline is far, a call first waits a millisecond in
- * ZeroMQ, with two system calls less than by epoll. It does not see there what the monitor and the
- * keys tell, so a server, which has others to look after, does not wait there.
+ * Where messages go one way, the other side is there and the deadline is far, a call first waits a
+ * millisecond in ZeroMQ, with two system calls less than by epoll. It does not see there what the
+ * monitor and the keys tell, so a server, which has others to look after, does not wait there. Nor
+ * does a channel of both ways: it sleeps for each answer, and to set a timer takes longer (4 us of
+ * 65) than those calls.
  *
  * A connection has ended when the monitor says so. The thread of ZeroMQ says so a moment before it
  * hands over the last messages, and closes the descriptor after that. So an end counts when the

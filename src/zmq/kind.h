@@ -127,10 +127,9 @@ IPC_FORCE_INLINE int ipc_zmq_flags_(const struct ipc_channel *ch, int64_t deadli
                       ? ch->server == NULL && own->alive != 0 && own->ended == 0
                       : own->is_ready && !own->end.has_come;
 
-    return is_calm && deadline != IPC_NOW &&
-                   deadline - ipc_zmq_coarse_clock_() > IPC_ZMQ_FAR_NS_
-               ? 0
-               : ZMQ_DONTWAIT;
+    if ((ch->role & IPC_BOTH) == IPC_BOTH || !is_calm || deadline == IPC_NOW)
+        return ZMQ_DONTWAIT;
+    return deadline - ipc_zmq_coarse_clock_() > IPC_ZMQ_FAR_NS_ ? 0 : ZMQ_DONTWAIT;
 }
 
 /* Reports why the two sides do not agree. */
