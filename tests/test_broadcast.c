@@ -1159,7 +1159,7 @@ static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST((void *)steps.mem != MAP_FAILED);
     steps.sent = (uint64_t *)(void *)(steps.mem + ((steps.size + 63) & ~(size_t)63));
-    for (ahead = 1; ahead <= JOINED; ahead += 3)
+    for (ahead = 1; ahead <= JOINED; ahead += SANITIZED ? JOINED : 3)
         for (id = DEAD - 1; id <= DEAD; id++) {
             uint64_t instructions = 0;
             pid_t child;

@@ -1118,10 +1118,12 @@ static void flows_are_received_whole(void **state)
         struct flow how = cases[i];
         struct logs_consumer in;
         struct child c[4];
-        uint64_t next[4] = {0}, left = how.n * how.producers, number;
+        uint64_t next[4] = {0}, left, number;
         int64_t got;
         unsigned k;
 
+        how.n = FLOOD(how.n);
+        left = how.n * how.producers;
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         for (k = 0; k < how.producers; k++) {
             c[k] = spawn(sends_a_flow, &how);
@@ -1212,7 +1214,7 @@ static void the_killed_cost_the_others_nothing(void **state)
         tell(&c[k], lives++);
         (void)hear(&c[k]);
     }
-    while (lives < LIVES) {
+    while (lives < FLOOD(LIVES)) {
         for (i = (unsigned)chance(3000); i > 0; i--) {
             int64_t got = logs_recv(&in, buffer, sizeof buffer, ipc_in_ms(LONG_MS));
 
