@@ -5583,6 +5583,7 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
 {
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail;
+    size_t stride = ipc_ring_stride_((size_t)c->bytes);
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
@@ -5597,6 +5598,10 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
+    /* The writer may have begun to overwrite the oldest one; then the next one is whole. */
+    sequence = ck_pr_load_64(
+        ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, end, stride), stride));
+    end += h->skip == 0 && sequence == (IPC_BROADCAST_BUSY_ | (end + c->mask + 2));
     h->missed += end - c->head;
     c->head = c->ready = end;
     c->idle = 0;
