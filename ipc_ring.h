@@ -281,7 +281,7 @@
  *   int NAME_END_post(struct NAME_END *)
  *       Wakes the other end: after push, push_n and commit, or pop, pop_n and release, once for
  *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post. Streams
- *       and calls need none.
+ *       and calls need none. A call that has to wait posts before it sleeps.
  *   struct ipc_notify *NAME_END_bell(struct NAME_END *)
  *       What this end sleeps on: for ipc_wait, ipc_wait_any, ipc_notify_policy.
  *
@@ -10039,18 +10039,21 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         rc = message != NULL ? NAME##_##TRY(h, message) : (LOOK);                                  \
         return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
     }                                                                                              \
+    IPC_INLINE int NAME##_##END##_sleep_(struct NAME##_##END *h, MESSAGE *message,                 \
+                                   int64_t deadline)                                               \
+    {                                                                                              \
+        (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                          \
+        return NAME##_##END##_wait_until_(h, &message, deadline);                                  \
+    }                                                                                              \
     IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, int64_t deadline)                   \
     {                                                                                              \
-        MESSAGE *none = NULL;                                                                      \
-        return NAME##_##END##_wait_until_(h, &none, deadline);                                     \
+        return NAME##_##END##_sleep_(h, NULL, deadline);                                           \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_##CALL(struct NAME##_##END *h, MESSAGE *message, int64_t deadline) \
     {                                                                                              \
         int rc = NAME##_##TRY(h, message);                                                         \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
-            MESSAGE *later = message;                                                              \
-            rc = NAME##_##END##_wait_until_(h, &later, deadline);                                  \
-        }                                                                                          \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN))                                                         \
+            rc = NAME##_##END##_sleep_(h, message, deadline);                                      \
         if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(h->H.ring->IPC_RING_THEIR_BELL_##END)))    \
             (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                      \
         return rc;                                                                                 \
@@ -10293,6 +10296,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_producer_wait(struct NAME##_producer *h, size_t n, int64_t deadline)     \
     {                                                                                              \
+        (void)ipc_notify_post(&h->data);                                                           \
         return NAME##_producer_wait_until_(h, &n, deadline);                                       \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_send(struct NAME##_producer *p, const void *data, size_t n,        \
