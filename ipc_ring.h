@@ -4697,6 +4697,8 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  *   word           from               to             made by
  *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
  *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
+ *                  any                0, BUSY | p+1  lossy: ipc_bridge, where it tells of a loss
+ *                                                    (skip_slots of tools/bridge/kinds.c); stores
  *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
@@ -5753,7 +5755,8 @@ IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
 }
 
 /* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossless: -ECHILD; lossy:
- * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop. */
+ * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop, or -EAGAIN where
+ * ipc_bridge has taken it away to tell of a loss of more than a capacity. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);
