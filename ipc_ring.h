@@ -655,7 +655,7 @@ struct ipc_ring_seat_ {
 
 /* In `how` of a kind that has seats, above the lowest byte: how many, where that is another number
  * than usual. IPC_BROADCAST_READERS and IPC_MPMC_HANDLES are made of this. A number that is out of
- * range stays so. */
+ * range stays so. Constant where n is, so it has n twice. */
 #define IPC_RING_SEATS_MAX 65536u
 #define IPC_RING_HOW_MANY_(n, usual)                                                               \
     ((unsigned)(n)-1u < IPC_RING_SEATS_MAX ? ((unsigned)(n) ^ (usual)) << 8 : ~0xffu)
@@ -7592,9 +7592,10 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     uint64_t again, i;
     int rc = ipc_mpmc_find_next_(m, stride, word);
 
-    *position = ipc_mpmc_position_of_(m, m->next, *word);
-    if (rc == 0)
+    if (rc == 0) {
+        *position = ipc_mpmc_position_of_(m, m->next, *word);
         return 0;
+    }
     if (rc != -EAGAIN || m->error != 0) /* m->error may be -EAGAIN: attach was refused */
         return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);
@@ -10562,6 +10563,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         TYPE *at[2];                                                                               \
         size_t n[2];                                                                               \
     };                                                                                             \
+    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
     IPC_RING_ASSERT_(NAME##_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))                    \
     IPC_RING_MEMORY_(NAME, stream, IPC_STREAM_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))\
     IPC_RING_END_(NAME, stream, producer, raw.s, 0, (void)0, sizeof(TYPE), me)                     \
