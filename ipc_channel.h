@@ -3819,6 +3819,7 @@ struct ipc_channel_log_ {
     int64_t missing; /* sender: since when nothing is at the path; 0: something is */
     uint64_t limit;  /* sender: RLIMIT_FSIZE when last asked for; 0: not yet */
     int changes;     /* receiver: inotify's descriptor, or -1 */
+    int last;        /* receiver: of ipc_end_last_, or -1 */
     int watch;       /* receiver: inotify's watch of the file; -1: none */
     int shown;       /* receiver: the program has the descriptor */
     unsigned polls;  /* receiver: calls in succession that did not sleep */
@@ -4358,6 +4359,14 @@ IPC_INLINE int ipc_channel_log_is_at_path_(const struct ipc_channel *ch, struct 
     return st->st_dev == own->device && st->st_ino == own->inode;
 }
 
+IPC_INLINE void ipc_channel_log_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    ipc_channel_close_fd_(&own->last);
+    ipc_channel_close_fd_(&own->changes);
+}
+
 /* Watches the open file. */
 IPC_INLINE void ipc_channel_log_watch_(struct ipc_channel *ch)
 {
@@ -4369,7 +4378,7 @@ IPC_INLINE void ipc_channel_log_watch_(struct ipc_channel *ch)
     if (own->watch < 0) /* no /proc */
         own->watch = inotify_add_watch(own->changes, ch->address, IPC_CHANNEL_LOG_EVENTS_);
     if (own->watch < 0)
-        ipc_channel_close_fd_(&own->changes);
+        ipc_channel_log_close_(ch);
 }
 
 /* Finds where to begin: behind options.offset bytes that options.mark names. */
@@ -4411,7 +4420,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int writes = (ch->role & IPC_SEND) != 0, rc;
 
-    own->changes = -1;
+    own->changes = own->last = -1;
     own->watch = own->folder = -1;
     rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
@@ -4426,14 +4435,11 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0 || writes)
         return rc;
     own->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (own->changes >= 0)
+    if (own->changes >= 0) {
+        own->last = ipc_end_last_(own->changes);
         ipc_channel_log_watch_(ch);
+    }
     return ipc_channel_log_resume_(ch);
-}
-
-IPC_INLINE void ipc_channel_log_close_(struct ipc_channel *ch)
-{
-    ipc_channel_close_fd_(&ipc_channel_get_log_(ch)->changes);
 }
 
 /* ------------------------------------------------------------------ sending */

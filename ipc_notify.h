@@ -72,8 +72,8 @@
  *   - Before it sleeps ipc_wait looks 1000 times, for 20 to 50 microseconds, and keeps a thread of
  *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
  *     thread that waits for one of lower priority on the same core.
- *   - A long sleep that watches for a death uses one inotify instance and one epoll, two
- *     descriptors for a segment's handle and process, however many wait. Where the user has no
+ *   - A long sleep that watches for a death uses one inotify instance, one epoll and one socket,
+ *     three descriptors for a segment's handle and process, however many wait. Where the user has no
  *     inotify instance left (fs.inotify.max_user_instances, often 128), peers are asked for every
  *     8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses lacks IPC_USES_WATCH. Fix:
  *     raise that limit.
@@ -219,6 +219,59 @@ IPC_INLINE int ipc_move_fd_(int fd)
     (void)close(fd);
     errno = saved;
     return moved;
+}
+
+/* Room for one descriptor, aligned as a control message must be. */
+union ipc_fd_room_ {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+/* Sends `size` bytes over a Unix socket, and with them the descriptor fd. How many, or -errno. */
+IPC_INLINE ssize_t ipc_send_fd_(int socket, int fd, void *bytes, size_t size)
+{
+    union ipc_fd_room_ control;
+    struct iovec io;
+    struct msghdr message;
+    struct cmsghdr *c;
+    ssize_t n;
+
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    io.iov_base = bytes;
+    io.iov_len = size;
+    message.msg_iov = &io;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control.room;
+    c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    do
+        n = sendmsg(socket, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* The kernel takes some 20 ms to end an inotify. A process that dies ends it before the files of its
+ * mappings, such as that of its lock of life, so its death would be known so much later. Hence a
+ * message that nobody receives has the inotify fd, too: what is in a socket ends after all else.
+ * Returns the socket, to be closed with fd; -1 where there is none, and fd ends as it does. */
+IPC_INLINE int ipc_end_last_(int fd)
+{
+    int pair[2], sent;
+    char byte = 0;
+
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return -1;
+    sent = ipc_send_fd_(pair[0], fd, &byte, 1) == 1;
+    (void)close(pair[0]);
+    if (sent)
+        return ipc_move_fd_(pair[1]);
+    (void)close(pair[1]);
+    return -1;
 }
 
 #ifndef MADV_WIPEONFORK
@@ -476,6 +529,7 @@ struct ipc_notify {
     int asks_anew;         /* `watched` is another than at the last question */
     uint32_t heard;        /* struct ipc_watch's news at that */
     int loop_fd;           /* of struct ipc_watch's loop; -1: not open */
+    int loop_last;         /* of ipc_end_last_, for that; -1: not open */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
     int asks;              /* the next look in vain asks for deaths: an event loop was woken */
@@ -1055,7 +1109,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
     memset(n, 0, sizeof *n);
-    n->fd = n->post_fd = n->target_fd = n->loop_fd = -1;
+    n->fd = n->post_fd = n->target_fd = n->loop_fd = n->loop_last = -1;
     n->yield = ipc_notify_has_one_processor_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
@@ -1082,7 +1136,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
 
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
-    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_fd};
+    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_last, &n->loop_fd};
     size_t i;
 
     if (n->at == NULL)
@@ -2674,13 +2728,17 @@ IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
 /* The descriptor that each stir makes readable, and each death. */
 IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
 {
-    int fd = n->loop_fd;
+    int fd;
 
     if (n->peer.watch == NULL || n->peer.stir == NULL)
         return -EINVAL;
+    if (n->loop_fd >= 0)
+        return n->loop_fd;
+    fd = n->peer.watch->loop(n->peer.arg);
     if (fd < 0)
-        fd = n->peer.watch->loop(n->peer.arg);
-    n->loop_fd = fd < 0 ? -1 : fd;
+        return fd;
+    n->loop_last = ipc_end_last_(fd);
+    n->loop_fd = fd;
     return fd;
 }
 

@@ -192,6 +192,59 @@ IPC_INLINE int ipc_move_fd_(int fd)
     return moved;
 }
 
+/* Room for one descriptor, aligned as a control message must be. */
+union ipc_fd_room_ {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+/* Sends `size` bytes over a Unix socket, and with them the descriptor fd. How many, or -errno. */
+IPC_INLINE ssize_t ipc_send_fd_(int socket, int fd, void *bytes, size_t size)
+{
+    union ipc_fd_room_ control;
+    struct iovec io;
+    struct msghdr message;
+    struct cmsghdr *c;
+    ssize_t n;
+
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    io.iov_base = bytes;
+    io.iov_len = size;
+    message.msg_iov = &io;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control.room;
+    c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    do
+        n = sendmsg(socket, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* The kernel takes some 20 ms to end an inotify. A process that dies ends it before the files of its
+ * mappings, such as that of its lock of life, so its death would be known so much later. Hence a
+ * message that nobody receives has the inotify fd, too: what is in a socket ends after all else.
+ * Returns the socket, to be closed with fd; -1 where there is none, and fd ends as it does. */
+IPC_INLINE int ipc_end_last_(int fd)
+{
+    int pair[2], sent;
+    char byte = 0;
+
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return -1;
+    sent = ipc_send_fd_(pair[0], fd, &byte, 1) == 1;
+    (void)close(pair[0]);
+    if (sent)
+        return ipc_move_fd_(pair[1]);
+    (void)close(pair[1]);
+    return -1;
+}
+
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
@@ -514,7 +567,7 @@ struct ipc_shm {
                     Those of /dev/shm are granted by its mount option `huge` */
     struct ipc_watch watch; /* from here on: see watch.h */
     uint64_t watcher, watching;
-    int epoll, inotify; /* if watcher is not 0 */
+    int epoll, inotify, last; /* if watcher is not 0 */
 };
 
 /* An object in a segment. */
@@ -1657,7 +1710,8 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg)
  * inherits it by fork closes its copy, as both would take what is reported from each other, and
  * opens its own. A program may close all descriptors that it does not know. So the inotify is in an
  * epoll set, and none of the two is used for long, or closed, before epoll_ctl has said that they
- * still belong together.
+ * still belong together. A socket has the inotify, too, so that it ends last: see ipc_end_last_. It is
+ * in the set for the same reason, and for no event.
  *
  * The handle's `watching` is the number of the process of which a thread changes this, else 0. A thread
  * that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile
@@ -1704,22 +1758,24 @@ IPC_INLINE void ipc_shm_unlock_watch_(struct ipc_shm *seg)
     ck_pr_store_64(&seg->watching, 0);
 }
 
-/* Adds the inotify to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
- * nothing for others that have the set. */
-IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how)
+/* Adds a descriptor to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
+ * nothing for others that have the set. 0, or -1. */
+IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how, int fd)
 {
     struct epoll_event e;
 
     memset(&e, 0, sizeof e);
-    e.events = EPOLLIN;
-    return epoll_ctl(seg->epoll, how, seg->inotify, &e);
+    e.events = fd == seg->inotify ? EPOLLIN : 0;
+    return epoll_ctl(seg->epoll, how, fd, &e);
 }
 
 /* Closes this process's descriptors, except where others have closed one. */
 IPC_INLINE void ipc_shm_close_watch_(struct ipc_shm *seg)
 {
-    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD) != 0)
+    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) != 0)
         return;
+    if (ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->last) == 0)
+        (void)close(seg->last);
     (void)close(seg->inotify);
     (void)close(seg->epoll);
 }
@@ -1749,8 +1805,12 @@ IPC_INLINE int ipc_shm_open_watch_(struct ipc_shm *seg)
         return rc;
     seg->inotify = rc;
     seg->epoll = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
-    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD) == 0)
+    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD, seg->inotify) == 0) {
+        seg->last = ipc_end_last_(seg->inotify);
+        if (seg->last >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD, seg->last) != 0)
+            (void)close(seg->last);
         return 0;
+    }
     rc = -errno;
     (void)close(seg->inotify);
     if (seg->epoll >= 0)
@@ -1764,7 +1824,7 @@ IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg)
     struct ipc_watch *w = &seg->watch;
     int came_by_fork = seg->watcher != ipc_shm_watcher_(seg), rc;
 
-    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0)
+    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) == 0)
         return 0;
     if (came_by_fork) {
         ipc_shm_close_watch_(seg);
@@ -1832,7 +1892,7 @@ IPC_INLINE int ipc_shm_take_(void *arg)
 
     if (ipc_shm_lock_watch_(seg) != 0)
         return IPC_WATCH_MAYBE;
-    got = ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0 ? read(seg->inotify, room.bytes, sizeof room.bytes)
+    got = ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) == 0 ? read(seg->inotify, room.bytes, sizeof room.bytes)
                                                   : -1;
     for (at = 0; got - at >= (ssize_t)sizeof e; at += (ssize_t)(sizeof e + e.len)) {
         memcpy(&e, room.bytes + at, sizeof e);
@@ -2019,13 +2079,13 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_store_64(&m->id, 0);
         ipc_shm_end_use_(seg);
     }
-    ipc_shm_close_watch_(seg);
-    seg->watcher = 0;
     ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
         (void)close(seg->fd);
+    ipc_shm_close_watch_(seg); /* last, as it takes long: see ipc_end_last_ */
+    seg->watcher = 0;
     seg->base = NULL;
     seg->fd = -1;
     seg->peer.id = 0;
@@ -2782,12 +2842,6 @@ struct ipc_shm_hello_ {
     uint64_t size;
 };
 
-/* Room for one descriptor, aligned as a control message must be. */
-union ipc_shm_control_ {
-    struct cmsghdr header;
-    char room[CMSG_SPACE(sizeof(int))];
-};
-
 /* Is it in huge pages of the pool (MFD_HUGETLB)? Whoever has its descriptor can give pages back,
  * sealed or not, and then there may be none for the next touch. */
 IPC_INLINE int ipc_shm_is_of_pool_(int fd)
@@ -2814,32 +2868,13 @@ IPC_INLINE int ipc_shm_peer_is_same_user_(int socket)
 IPC_INLINE int ipc_shm_send_descriptor_(struct ipc_shm *seg, int socket, int fd)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
-    union ipc_shm_control_ control;
-    struct iovec io;
-    struct msghdr message;
-    struct cmsghdr *c;
     ssize_t n;
 
     hello.size = seg->size;
-    memset(&control, 0, sizeof control);
-    memset(&message, 0, sizeof message);
-    io.iov_base = &hello;
-    io.iov_len = sizeof hello;
-    message.msg_iov = &io;
-    message.msg_iovlen = 1;
-    message.msg_control = &control;
-    message.msg_controllen = sizeof control.room;
-    c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof(int));
-    do
-        n = sendmsg(socket, &message, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
+    n = ipc_send_fd_(socket, fd, &hello, sizeof hello);
     if (n != (ssize_t)sizeof hello)
-        return ipc_shm_refuse(seg, n < 0 ? -errno : -EIO, "cannot send the segment: %s",
-                              n < 0 ? strerror(errno) : "cut short");
+        return ipc_shm_refuse(seg, n < 0 ? (int)n : -EIO, "cannot send the segment: %s",
+                              n < 0 ? strerror((int)-n) : "cut short");
     return 0;
 }
 
@@ -2914,7 +2949,7 @@ IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
 IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t deadline)
 {
     struct ipc_shm_hello_ hello;
-    union ipc_shm_control_ control;
+    union ipc_fd_room_ control;
     struct iovec io;
     struct msghdr message;
     ssize_t n;

@@ -67,8 +67,8 @@
  *   - Before it sleeps ipc_wait looks 1000 times, for 20 to 50 microseconds, and keeps a thread of
  *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
  *     thread that waits for one of lower priority on the same core.
- *   - A long sleep that watches for a death uses one inotify instance and one epoll, two
- *     descriptors for a segment's handle and process, however many wait. Where the user has no
+ *   - A long sleep that watches for a death uses one inotify instance, one epoll and one socket,
+ *     three descriptors for a segment's handle and process, however many wait. Where the user has no
  *     inotify instance left (fs.inotify.max_user_instances, often 128), peers are asked for every
  *     8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses lacks IPC_USES_WATCH. Fix:
  *     raise that limit.

@@ -717,7 +717,7 @@ static void watch_is_one_descriptor_that_tells(void **state)
     p.fd = me->watch->open(me->arg, id);
     p.events = POLLIN;
     IS(me->watch->open(me->arg, id), p.fd); /* again: no more descriptors */
-    MUST(p.fd >= 0 && open_fds() == open + 2);
+    MUST(p.fd >= 0 && open_fds() == open + 3);
     IS(poll(&p, 1, 0), 0);
     MUST(me->alive(me->arg, id));
     /* A post by the other member stirs us. */
@@ -739,7 +739,7 @@ static void watch_is_one_descriptor_that_tells(void **state)
     (void)close(loop);
     open = open_fds();
     ipc_shm_close(&shm);
-    IS(open_fds(), open - 3); /* the segment, epoll and inotify */
+    IS(open_fds(), open - 4); /* the segment, epoll, inotify and a socket */
     MUST(me->watch->open(me->arg, id) < 0);
 }
 

@@ -9,9 +9,7 @@
 #define _GNU_SOURCE 1
 #endif
 
-#include "ipc_notify.h"
-#include "ipc_ring.h"
-#include "ipc_shm.h"
+#include "ipc_channel.h"
 
 #ifndef LONG_MS /* shorter where a test must fail */
 #define LONG_MS 30000
@@ -461,7 +459,7 @@ static void holds_an_end_of_each(struct child *up, void *arg)
     wait_for_death();
 }
 
-static void many_rings_of_a_segment_take_two_descriptors(void **state)
+static void many_rings_of_a_segment_take_three_descriptors(void **state)
 {
     static struct msgs_consumer in[40];
     struct message m;
@@ -479,7 +477,7 @@ static void many_rings_of_a_segment_take_two_descriptors(void **state)
         IS(msgs_consumer_open(&in[i], &shm, ring), 0);
         IS(msgs_recv(&in[i], &m, ipc_in_ms(8)), -ETIMEDOUT); /* long enough to poll */
     }
-    MUST(open_fds() <= fds + 2); /* the set, and inotify */
+    MUST(open_fds() <= fds + 3); /* the set, inotify, and a socket */
     MUST(inotify_instances() <= 1);
     kill_child(&c);
     for (i = 0; i < 40; i++) {
@@ -489,6 +487,78 @@ static void many_rings_of_a_segment_take_two_descriptors(void **state)
     ipc_shm_close(&shm);
     IS(inotify_instances(), 0);
     IS(open_fds(), fds - 3); /* the segment, and the pipes to the child */
+}
+
+/* ------------------------------------------------------------------ how soon a death is proven */
+
+/* The ways in which a process has an inotify. */
+enum { SLEEPS_LONG, HAS_A_LOOP, FOLLOWS_A_LOG, WAYS };
+
+static void has_an_inotify(struct child *up, void *arg)
+{
+    int way = *(const int *)arg;
+    struct msgs_consumer in;
+    struct message m;
+    struct ipc_channel log;
+    char uri[200];
+
+    IS(ipc_shm_open(&shm, name, IPC_NOW), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
+    if (way == SLEEPS_LONG)
+        IS(msgs_recv(&in, &m, ipc_in_ms(8)), -ETIMEDOUT);
+    if (way == HAS_A_LOOP)
+        MUST(ipc_notify_fd(msgs_consumer_bell(&in)) >= 0);
+    (void)snprintf(uri, sizeof uri, "file:/dev/shm/%s-log", name);
+    if (way == FOLLOWS_A_LOG)
+        IS(ipc_channel_open(&log, uri, IPC_RECV, IPC_NOW), 0);
+    MUST(inotify_instances() == 1);
+    tell(up, ipc_shm_peer(&shm)->id);
+    wait_for_death();
+}
+
+/* Kills such a process. 1 if it still was about to end, a little after its death was proven. */
+static int is_dead_before_it_ends(int way)
+{
+    struct msgs_producer out;
+    struct ipc_shm seg;
+    struct child c;
+    siginfo_t ended;
+    uint64_t id;
+
+    IS(ipc_shm_open(&seg, name, IPC_NOW), 0);
+    IS(msgs_producer_create(&out, &seg, "ring", 8), 0);
+    c = spawn(has_an_inotify, &way);
+    id = hear(&c);
+    signal_child(&c, SIGKILL);
+    while (ipc_shm_alive(&seg, id))
+        (void)usleep(100);
+    (void)usleep(2000);
+    ended.si_pid = 0;
+    MUST(waitid(P_PID, (id_t)c.pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0);
+    was_killed(&c);
+    ipc_shm_close(&seg);
+    return ended.si_pid == 0;
+}
+
+/* The kernel takes long to end the inotify of a process that dies. Its death is proven before that. */
+static void a_death_is_proven_before_the_inotify_ends(void **state)
+{
+    struct ipc_channel log;
+    int way, tries, seen;
+    char uri[200];
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 16), 0);
+    (void)snprintf(uri, sizeof uri, "file:/dev/shm/%s-log", name);
+    IS(ipc_channel_open(&log, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), 0);
+    for (way = 0; way < WAYS; way++) {
+        for (tries = seen = 0; tries < 40 && seen < 4; tries++)
+            seen += is_dead_before_it_ends(way);
+        IS(seen, 4);
+    }
+    ipc_channel_close(&log);
+    IS(ipc_channel_unlink(uri), 0);
+    ipc_shm_close(&shm);
 }
 
 /* ------------------------------------------------------------------ fork, and limits */
@@ -646,7 +716,8 @@ int main(int argc, char **argv)
         TEST(brisk_sleeper_stirs_no_other_process),
         TEST(one_thread_polls_for_all_watches_or_none),
         TEST(one_that_stops_polling_leaves_it_to_another),
-        TEST(many_rings_of_a_segment_take_two_descriptors),
+        TEST(many_rings_of_a_segment_take_three_descriptors),
+        TEST(a_death_is_proven_before_the_inotify_ends),
         TEST(child_takes_nothing_from_its_parent),
         TEST(without_inotify_a_sleeper_asks),
         TEST(attaching_to_many_rings_asks_the_kernel_once),

@@ -28,12 +28,10 @@ def percentile(r, p):
 
 
 def ratios(a, b):
-    """How many times better a is than b, for each round that has both; of the medians if the rounds are not told."""
-    if not a.get("rounds") or not b.get("rounds"):
-        pairs = [(a["median"], b["median"])]
-    else:
-        there = dict(zip(b["rounds"], b["values"]))
-        pairs = [(x, there[i]) for i, x in zip(a["rounds"], a["values"]) if i in there]
+    """How many times better a is than b, for each round that has both; of the medians if none is known to."""
+    there = dict(zip(b.get("rounds", ()), b.get("values", ())))
+    pairs = [(x, there[i]) for i, x in zip(a.get("rounds", ()), a.get("values", ())) if i in there]
+    pairs = pairs or [(a["median"], b["median"])]
     return [x / y if is_rate(a) else y / x for x, y in pairs if x and y]
 
 
@@ -78,11 +76,12 @@ class Run:
         self.read(files)
 
     def states(self):
-        """The states of the cores that were seen, the one with most runs first. A glimpse of a state, with less than
-        half of the rows, is not one."""
+        """The states of the cores that were seen, the one with most runs first. A glimpse of another state, with
+        three runs in less than half of the rows, is not one."""
         cases = {(r["system"], r["test"], r["shape"], r["bytes"]) for r in self.results}
         runs = {s: [r["runs"] for r in self.results if r["state"] == s] for s in STATES}
-        return sorted((s for s in STATES if runs[s] and 2 * len(runs[s]) >= len(cases)), key=lambda s: -sum(runs[s]))
+        seen = sorted((s for s in STATES if runs[s]), key=lambda s: -sum(runs[s]))
+        return seen[:1] + [s for s in seen[1:] if 2 * sum(n >= 3 for n in runs[s]) >= len(cases)]
 
     def of(self, state):
         """The same run with the rows of one state only."""

@@ -226,6 +226,14 @@ IPC_INLINE int ipc_channel_log_is_at_path_(const struct ipc_channel *ch, struct 
     return st->st_dev == own->device && st->st_ino == own->inode;
 }
 
+IPC_INLINE void ipc_channel_log_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    ipc_channel_close_fd_(&own->last);
+    ipc_channel_close_fd_(&own->changes);
+}
+
 /* Watches the open file. */
 IPC_INLINE void ipc_channel_log_watch_(struct ipc_channel *ch)
 {
@@ -237,7 +245,7 @@ IPC_INLINE void ipc_channel_log_watch_(struct ipc_channel *ch)
     if (own->watch < 0) /* no /proc */
         own->watch = inotify_add_watch(own->changes, ch->address, IPC_CHANNEL_LOG_EVENTS_);
     if (own->watch < 0)
-        ipc_channel_close_fd_(&own->changes);
+        ipc_channel_log_close_(ch);
 }
 
 /* Finds where to begin: behind options.offset bytes that options.mark names. */
@@ -279,7 +287,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int writes = (ch->role & IPC_SEND) != 0, rc;
 
-    own->changes = -1;
+    own->changes = own->last = -1;
     own->watch = own->folder = -1;
     rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
@@ -294,14 +302,11 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0 || writes)
         return rc;
     own->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (own->changes >= 0)
+    if (own->changes >= 0) {
+        own->last = ipc_end_last_(own->changes);
         ipc_channel_log_watch_(ch);
+    }
     return ipc_channel_log_resume_(ch);
-}
-
-IPC_INLINE void ipc_channel_log_close_(struct ipc_channel *ch)
-{
-    ipc_channel_close_fd_(&ipc_channel_get_log_(ch)->changes);
 }
 
 /* ------------------------------------------------------------------ sending */

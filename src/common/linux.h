@@ -38,6 +38,59 @@ IPC_INLINE int ipc_move_fd_(int fd)
     return moved;
 }
 
+/* Room for one descriptor, aligned as a control message must be. */
+union ipc_fd_room_ {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+/* Sends `size` bytes over a Unix socket, and with them the descriptor fd. How many, or -errno. */
+IPC_INLINE ssize_t ipc_send_fd_(int socket, int fd, void *bytes, size_t size)
+{
+    union ipc_fd_room_ control;
+    struct iovec io;
+    struct msghdr message;
+    struct cmsghdr *c;
+    ssize_t n;
+
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    io.iov_base = bytes;
+    io.iov_len = size;
+    message.msg_iov = &io;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control.room;
+    c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    do
+        n = sendmsg(socket, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* The kernel takes some 20 ms to end an inotify. A process that dies ends it before the files of its
+ * mappings, such as that of its lock of life, so its death would be known so much later. Hence a
+ * message that nobody receives has the inotify fd, too: what is in a socket ends after all else.
+ * Returns the socket, to be closed with fd; -1 where there is none, and fd ends as it does. */
+IPC_INLINE int ipc_end_last_(int fd)
+{
+    int pair[2], sent;
+    char byte = 0;
+
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return -1;
+    sent = ipc_send_fd_(pair[0], fd, &byte, 1) == 1;
+    (void)close(pair[0]);
+    if (sent)
+        return ipc_move_fd_(pair[1]);
+    (void)close(pair[1]);
+    return -1;
+}
+
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif

@@ -15,13 +15,17 @@ IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
 /* The descriptor that each stir makes readable, and each death. */
 IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
 {
-    int fd = n->loop_fd;
+    int fd;
 
     if (n->peer.watch == NULL || n->peer.stir == NULL)
         return -EINVAL;
+    if (n->loop_fd >= 0)
+        return n->loop_fd;
+    fd = n->peer.watch->loop(n->peer.arg);
     if (fd < 0)
-        fd = n->peer.watch->loop(n->peer.arg);
-    n->loop_fd = fd < 0 ? -1 : fd;
+        return fd;
+    n->loop_last = ipc_end_last_(fd);
+    n->loop_fd = fd;
     return fd;
 }
 

@@ -164,13 +164,13 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_store_64(&m->id, 0);
         ipc_shm_end_use_(seg);
     }
-    ipc_shm_close_watch_(seg);
-    seg->watcher = 0;
     ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
         (void)close(seg->fd);
+    ipc_shm_close_watch_(seg); /* last, as it takes long: see ipc_end_last_ */
+    seg->watcher = 0;
     seg->base = NULL;
     seg->fd = -1;
     seg->peer.id = 0;

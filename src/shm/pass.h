@@ -12,12 +12,6 @@ struct ipc_shm_hello_ {
     uint64_t size;
 };
 
-/* Room for one descriptor, aligned as a control message must be. */
-union ipc_shm_control_ {
-    struct cmsghdr header;
-    char room[CMSG_SPACE(sizeof(int))];
-};
-
 /* Is it in huge pages of the pool (MFD_HUGETLB)? Whoever has its descriptor can give pages back,
  * sealed or not, and then there may be none for the next touch. */
 IPC_INLINE int ipc_shm_is_of_pool_(int fd)
@@ -44,32 +38,13 @@ IPC_INLINE int ipc_shm_peer_is_same_user_(int socket)
 IPC_INLINE int ipc_shm_send_descriptor_(struct ipc_shm *seg, int socket, int fd)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
-    union ipc_shm_control_ control;
-    struct iovec io;
-    struct msghdr message;
-    struct cmsghdr *c;
     ssize_t n;
 
     hello.size = seg->size;
-    memset(&control, 0, sizeof control);
-    memset(&message, 0, sizeof message);
-    io.iov_base = &hello;
-    io.iov_len = sizeof hello;
-    message.msg_iov = &io;
-    message.msg_iovlen = 1;
-    message.msg_control = &control;
-    message.msg_controllen = sizeof control.room;
-    c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof(int));
-    do
-        n = sendmsg(socket, &message, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
+    n = ipc_send_fd_(socket, fd, &hello, sizeof hello);
     if (n != (ssize_t)sizeof hello)
-        return ipc_shm_refuse(seg, n < 0 ? -errno : -EIO, "cannot send the segment: %s",
-                              n < 0 ? strerror(errno) : "cut short");
+        return ipc_shm_refuse(seg, n < 0 ? (int)n : -EIO, "cannot send the segment: %s",
+                              n < 0 ? strerror((int)-n) : "cut short");
     return 0;
 }
 
@@ -144,7 +119,7 @@ IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
 IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t deadline)
 {
     struct ipc_shm_hello_ hello;
-    union ipc_shm_control_ control;
+    union ipc_fd_room_ control;
     struct iovec io;
     struct msghdr message;
     ssize_t n;

@@ -137,7 +137,7 @@ struct ipc_shm {
                     Those of /dev/shm are granted by its mount option `huge` */
     struct ipc_watch watch; /* from here on: see watch.h */
     uint64_t watcher, watching;
-    int epoll, inotify; /* if watcher is not 0 */
+    int epoll, inotify, last; /* if watcher is not 0 */
 };
 
 /* An object in a segment. */
