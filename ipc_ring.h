@@ -10357,9 +10357,11 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     {                                                                                              \
         int published = 0;                                                                         \
         int64_t rc = ipc_##K##_take_(&c->raw, to, size, &published);                               \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+        while (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                    \
             rc = NAME##_consumer_wait(c, deadline);                                                \
             rc = rc != 0 ? rc : ipc_##K##_take_(&c->raw, to, size, &published);                    \
+            if (rc == -EAGAIN && ipc_left_(deadline) == 0)                                         \
+                rc = -ETIMEDOUT;                                                                   \
         }                                                                                          \
         if (CK_CC_UNLIKELY(published)) {                                                           \
             c->H.post_due = 0;                                                                     \
@@ -10534,9 +10536,11 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, TYPE *to, size_t n, int64_t deadline)\
     {                                                                                              \
         int64_t rc = NAME##_pop_n(c, to, n);                                                       \
-        if (rc == -EAGAIN) {                                                                       \
+        while (rc == -EAGAIN) {                                                                    \
             rc = NAME##_consumer_wait(c, 1, deadline);                                             \
             rc = rc != 0 ? rc : NAME##_pop_n(c, to, n);                                            \
+            if (rc == -EAGAIN && ipc_left_(deadline) == 0)                                         \
+                rc = -ETIMEDOUT;                                                                   \
         }                                                                                          \
         return rc;                                                                                 \
     }

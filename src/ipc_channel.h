@@ -164,7 +164,7 @@
  *     sides, so both must be in a call at a time. A server takes a moment of each recv for it.
  *   - A server sleeps in send_to until the deadline if that client does not read, and the others
  *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
- *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
+ *   - A server needs a descriptor for each client, auto: three (RLIMIT_NOFILE), and addresses for two
  *     messages of the largest size. When there are no more, recv says so (-EMFILE), and the clients
  *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
@@ -208,8 +208,8 @@
  *   send and recv over records are the ring's own push and pop, inline. For one sender and one
  *   receiver there are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal
  *   from 56 bytes on; a program that needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the
- *   socket: offer, answer with a sealed segment and the bells' descriptors, choice. The socket
- *   stays open beside the ring; ipc_channel_fd is readable when the bell rings or the socket ends.
+ *   socket: offer, answer with a sealed segment, choice. The socket stays open beside the ring, and
+ *   wakes event loops.
  *
  *   To write to a pipe without a signal, the library asks the kernel by RWF_NOSIGNAL (Linux 6.18).
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal

@@ -623,6 +623,34 @@ static void several_clients_are_served_at_once(void **state)
     }
 }
 
+static void sends_more_than_fits(struct child *up, void *arg)
+{
+    (void)up, (void)arg;
+    open_as(IPC_SEND);
+    IS(ipc_channel_send(&ch, scratch, 150000, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+    IS(ipc_channel_send(&ch, scratch, 1000, ipc_in_ms(LONG_MS)), 0);
+    ipc_channel_close(&ch);
+}
+
+/* The kernel's default for the buffers of Unix sockets has grown since the channel was opened: its own
+ * are as large as they were. */
+static void what_later_sockets_carry_fits_into_the_buffers(void **state)
+{
+    struct ipc_channel_options how;
+    struct child c;
+
+    (void)state;
+    choose(row_of("unix-seq"));
+    memset(&how, 0, sizeof how);
+    how.max = 1000;
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), 0);
+    ch.how.max = 0; /* as if it had been the default */
+    c = spawn(sends_more_than_fits, NULL);
+    IS(ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS)), 1000);
+    finish(&c);
+    over();
+}
+
 static void long_paths_work(void **state)
 {
     char folder[400], deep[600];
@@ -738,6 +766,7 @@ int main(int argc, char **argv)
         TEST(garbage_is_refused_and_its_sender_left),
         TEST(what_is_longer_than_agreed_is_dropped),
         TEST(several_clients_are_served_at_once),
+        TEST(what_later_sockets_carry_fits_into_the_buffers),
         TEST(long_paths_work),
         TEST(no_client_is_answered_before_it_asked),
         TEST(what_is_no_channel_is_refused),

@@ -218,6 +218,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                  ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
+    if (rc != 0 && kind == &ipc_channel_adopt_kind_)
+        ipc_channel_adopt_return_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;

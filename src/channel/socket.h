@@ -91,6 +91,9 @@ IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
             return ipc_channel_refuse_errno_(ch, "ask how much fits through");
         most = (size_t)room - 32 - head; /* the kernel needs 32 bytes of it */
     }
+    /* The kernel's default may have grown since the buffers were made, for an earlier connection. */
+    if (ch->rx.data != NULL && most > ch->rx.size - IPC_CHANNEL_GULP_ - IPC_CHANNEL_HEAD_MOST_)
+        most = ch->rx.size - IPC_CHANNEL_GULP_ - IPC_CHANNEL_HEAD_MOST_;
     if (ch->how.max > most)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "%s: messages of %zu bytes: at most %zu%s",
                                    ch->kind->scheme, ch->how.max, most,

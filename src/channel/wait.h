@@ -99,8 +99,9 @@ IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 
 #define IPC_CHANNEL_SKIPS_ 64u
 
-/* A call has skipped something that is no message for it. Must the call end now? After its
- * deadline it skips some more, as a message may be behind them, but 64 at most. */
+/* A call has skipped something that is no message for it, or has read a part of one. Must the call
+ * end now? After its deadline it goes on for a while, as the message may be there, but 64 times at
+ * most. */
 IPC_INLINE int ipc_channel_has_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;

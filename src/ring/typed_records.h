@@ -147,9 +147,11 @@ IPC_RING_CALL_ int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size,
     int published = 0;
     int64_t rc = ipc_K_take_(&c->raw, to, size, &published);
 
-    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+    while (CK_CC_UNLIKELY(rc == -EAGAIN)) {
         rc = NAME_consumer_wait(c, deadline);
         rc = rc != 0 ? rc : ipc_K_take_(&c->raw, to, size, &published);
+        if (rc == -EAGAIN && ipc_left_(deadline) == 0) /* of a hostile peer it may come and go */
+            rc = -ETIMEDOUT;
     }
     if (CK_CC_UNLIKELY(published)) {
         c->H.post_due = 0;

@@ -101,9 +101,11 @@ IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, TYPE *to, size_t n, int64_
 {
     int64_t rc = NAME_pop_n(c, to, n);
 
-    if (rc == -EAGAIN) {
+    while (rc == -EAGAIN) {
         rc = NAME_consumer_wait(c, 1, deadline);
         rc = rc != 0 ? rc : NAME_pop_n(c, to, n);
+        if (rc == -EAGAIN && ipc_left_(deadline) == 0) /* of a hostile peer it may come and go */
+            rc = -ETIMEDOUT;
     }
     return rc;
 }
