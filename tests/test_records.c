@@ -255,7 +255,7 @@ static void the_longest_record_fits_at_every_offset(void **state)
 {
     enum { CAPACITY = 256, MOST = CAPACITY / 2 - 8 };
     size_t size = ipc_record_footprint(CAPACITY, 1), at, n, k, was = 0;
-    unsigned char *mem = guarded(size), buffer[MOST + 1];
+    unsigned char *mem = guarded(size), buffer[512];
     struct ipc_record_producer p;
     struct ipc_record_consumer c;
 
@@ -340,7 +340,7 @@ static void a_drained_lane_has_room_for_the_longest(void **state)
 static void claims_stay_where_they_are(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), n;
-    unsigned char *mem = guarded(size), buffer[256];
+    unsigned char *mem = guarded(size), buffer[512] = {0};
     struct ipc_record_producer p;
     struct ipc_record_consumer c;
     void *at;
@@ -481,7 +481,7 @@ static void batches_are_whole_records(void **state)
 static void edges_have_names(void **state)
 {
     size_t size = ipc_record_footprint(64, 2);
-    unsigned char *mem = guarded(size), x[32] = {0};
+    unsigned char *mem = guarded(size), x[512] = {0};
     struct ipc_record_producer p, q, third;
     struct ipc_record_consumer c, d;
     struct ipc_peer me;
@@ -629,7 +629,7 @@ static void a_lane_that_becomes_free_behind_us_is_found(void **state)
 static void a_half_written_record_was_never_there(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), at, n, m;
-    unsigned char *mem = guarded(size), x[120];
+    unsigned char *mem = guarded(size), x[512];
 
     (void)state;
     for (at = 0; at < 256; at += 8)
