@@ -488,7 +488,8 @@ IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
     return own;
 }
 
-/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as
+/* Waits until the other side has read all, and closes: at the deadline also where that side sends
+ * without end. A ZeroMQ that takes in no more for now, as
  * it has as many messages as it may, drops what is left in a connection that was closed. */
 IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
 {
@@ -498,8 +499,8 @@ IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
     (void)shutdown(fd, SHUT_WR);
     do
         n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    while (n > 0 || (n < 0 && errno == EAGAIN && ipc_left_(deadline) != 0 &&
-                     ipc_channel_wait_(fd, POLLIN, deadline) != -ETIMEDOUT));
+    while ((n > 0 || (n < 0 && errno == EAGAIN)) && ipc_left_(deadline) != 0 &&
+           ipc_channel_wait_(fd, POLLIN, deadline) != -ETIMEDOUT);
     (void)close(fd);
 }
 

@@ -16,6 +16,19 @@ static int64_t release_and_push(struct ipc_record_broadcast_consumer *c);
 
 /* Before cmocka.h, whose macros have names of theirs. */
 #include "tools/bridge/in.c"
+
+/* How many stores of kinds.c this process lives for. */
+static unsigned stores = UINT32_MAX;
+
+static void store_or_die(uint64_t *at, uint64_t value)
+{
+    if (stores-- == 0)
+        (void)kill(getpid(), SIGKILL);
+    ck_pr_store_64(at, value);
+}
+#undef ck_pr_store_64
+#define ck_pr_store_64 store_or_die
+
 #include "tools/bridge/kinds.c"
 #include "tools/bridge/object.c"
 #include "tools/bridge/out.c"
@@ -140,6 +153,66 @@ static void a_gap_that_cannot_be_is_refused(void **state)
     IS(last.head.what, RESTART);
     MUST(tail_of(&o) <= FURTHEST);
     end(&o);
+}
+
+/* ------------------------------------------------------------------ killed as it tells a loss */
+
+/* A bridge is killed behind the first n stores, and another writer goes on. Returns 0 where those
+ * were all. */
+static int loss_is_cut_short(void *mem, size_t size, uint64_t loss, unsigned n)
+{
+    struct sink s;
+    struct ipc_broadcast_producer *p = &s.end.broadcast;
+    struct cast_consumer in;
+    uint64_t got = 0, x = 0, i;
+    int rc, status;
+    pid_t child;
+
+    IS(cast_init(mem, size, 4, IPC_BROADCAST_LOSSY), 0);
+    IS(ipc_broadcast_producer_attach(p, mem, size, 8, NULL), 0);
+    for (i = 0; i < 7; i++)
+        IS(ipc_broadcast_push(p, &i, 8), 0);
+    IS(cast_consumer_attach(&in, mem, size, NULL), 0);
+    child = fork();
+    if (child == 0) {
+        stores = n;
+        skip_slots(&s, 7, loss);
+        _exit(0);
+    }
+    MUST(waitpid(child, &status, 0) == child);
+    while ((rc = cast_pop(&in, &x)) == -EOVERFLOW)
+        ;
+    IS(rc, -EAGAIN);
+    ipc_broadcast_producer_detach(p);
+    IS(ipc_broadcast_producer_attach(p, mem, size, 8, NULL), 0);
+    for (i = 0; i < 12; i++) {
+        x = p->s.tail;
+        IS(ipc_broadcast_push(p, &x, 8), 0);
+        while ((rc = cast_pop(&in, &x)) == -EOVERFLOW)
+            ;
+        MUST(rc == -EAGAIN || (rc == 0 && x == in.raw.s.head - 1));
+        got += rc == 0;
+    }
+    while (cast_pop(&in, &x) == 0)
+        got++;
+    IS(got + cast_missed(&in), p->s.tail - 7);
+    MUST(got >= 12 - 4); /* it misses a capacity at most */
+    return WIFSIGNALED(status);
+}
+
+static void a_bridge_is_killed_as_it_tells_a_loss(void **state)
+{
+    static const uint64_t losses[] = {1, 3, 4, 5, 6, 102, 104};
+    size_t size = cast_footprint(4, IPC_BROADCAST_LOSSY), i;
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned n;
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    for (i = 0; i < sizeof losses / sizeof *losses; i++)
+        for (n = 0; loss_is_cut_short(mem, size, losses[i], n); n++)
+            ;
+    (void)munmap(mem, size);
 }
 
 /* Two bridges into one ring would share a mark, and messages would come twice. */
@@ -479,6 +552,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(empty_frames_count),
         TEST(a_gap_that_cannot_be_is_refused),
+        TEST(a_bridge_is_killed_as_it_tells_a_loss),
         TEST(a_second_bridge_into_a_ring_is_refused),
         TEST(nobody_can_make_a_bridge_complain_without_end),
         TEST(a_producer_that_goes_on_holds_up_no_welcome),

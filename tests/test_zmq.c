@@ -31,6 +31,8 @@ int main(void)
 #define HANG_S 300
 #include "harness.h"
 
+#include <sys/ioctl.h>
+
 #define SOON ipc_in_ms(LONG_MS)
 
 static char uri[250], text[200000];
@@ -931,6 +933,23 @@ static void strangers_cost_nothing(void **state)
     over();
 }
 
+/* Whoever sends without end holds up no close beyond its deadline. What there is to read stands for
+ * that: after the deadline no more than a piece of it is read. */
+static void a_flood_holds_up_no_close(void **state)
+{
+    int pair[2], kept, left = 0;
+
+    (void)state;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    IS(send(pair[0], text, 65536, MSG_DONTWAIT), 65536);
+    kept = dup(pair[1]);
+    ipc_zmq_see_off_(pair[1], IPC_NOW);
+    MUST(kept >= 0 && ioctl(kept, FIONREAD, &left) == 0);
+    MUST(left >= 65536 - 4096);
+    (void)close(kept);
+    (void)close(pair[0]);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -955,6 +974,7 @@ int main(int argc, char **argv)
         TEST(what_cannot_be_is_refused),
         TEST(a_program_of_zeromq_is_a_client),
         TEST(strangers_cost_nothing),
+        TEST(a_flood_holds_up_no_close),
     };
 
     set_up(argc, argv);

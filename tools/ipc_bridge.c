@@ -71,7 +71,7 @@ static const char usage[] =
     "  -p KEYS          the other side's public key, or several with spaces between them\n"
     "  -g FILE          make a pair of keys: the secret one to FILE, the public one is printed\n"
     "  -v               say each second what has changed\n"
-    "  -h               print this\n";
+    "  -h               print this, as --help does\n";
 
 enum { SPIN_NS = 20000 }; /* looks that long before it sleeps */
 

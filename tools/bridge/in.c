@@ -39,7 +39,7 @@ static void tell_gap(struct object *o, uint64_t gap)
     o->state->missed += gap;
     if (o->kind->skip != NULL) {
         make_mark(o, gap);
-        o->kind->skip(&o->sink, gap);
+        o->kind->skip(&o->sink, tail_of(o), gap);
         (void)ipc_notify_post(&o->theirs);
     }
     make_mark(o, 0);
@@ -85,8 +85,7 @@ static int64_t resume(struct object *o, uint64_t epoch, struct place oldest)
     s->missed = m->missed;
     o->marked = m->at;
     if (m->gap != 0) {
-        if (tail_of(o) == m->at)
-            o->kind->skip(&o->sink, m->gap);
+        o->kind->skip(&o->sink, m->at, m->gap);
         make_mark(o, 0);
     }
     n = o->kind->count(&o->sink, o->marked);
