@@ -153,18 +153,6 @@ static void rings_in_use_are_not_made_anew(void **state)
 
 /* ------------------------------------------------------------------ from a socket to a ring */
 
-/* AddressSanitizer ends a process that can map nothing. */
-#if defined(__SANITIZE_ADDRESS__)
-#define NEEDS_MAPS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define NEEDS_MAPS 1
-#endif
-#endif
-#ifndef NEEDS_MAPS
-#define NEEDS_MAPS 0
-#endif
-
 static void answers(struct child *up, void *arg)
 {
     struct rlimit little = {1, 1};
@@ -189,7 +177,7 @@ static void auto_says_which_it_became(void **state)
     {
         if (!NAMED("auto") && !NAMED("auto-"))
             continue;
-        for (able = NEEDS_MAPS; able < 2; able++) {
+        for (able = SANITIZED; able < 2; able++) { /* AddressSanitizer ends who can map nothing */
             struct child c;
             int ring = NAMED("auto") && able;
 

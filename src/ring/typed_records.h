@@ -86,8 +86,10 @@ IPC_INLINE int NAME_producer_look_(void *handle, void *argument)
     rc = ipc_K_room_(&h->raw, *(size_t *)argument, &at);
     return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
 }
+/* Posts first: what was pushed without a post may be what the consumer sleeps for. */
 IPC_INLINE int NAME_producer_wait(struct NAME_producer *h, size_t n, int64_t deadline)
 {
+    (void)ipc_notify_post(&h->data);
     return NAME_producer_wait_until_(h, &n, deadline);
 }
 IPC_FORCE_INLINE int NAME_send(struct NAME_producer *p, const void *data, size_t n,
