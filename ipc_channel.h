@@ -103,6 +103,8 @@
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
+ *     No channel but fd: has descriptor 0, 1 or 2: what a program prints goes into none, also where
+ *     it was started with these closed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
  *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent while it
  *     lives, and then the child, as after daemon(): the other side may be told the parent's end
@@ -1488,11 +1490,13 @@ IPC_INLINE int ipc_channel_make_pipe_(struct ipc_channel *ch, int *in, int *out)
 {
     int fds[2];
 
-    if (syscall(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK) != 0)
-        return ipc_channel_refuse_(ch, -errno, "cannot make a pipe: %s", strerror(errno));
-    *in = fds[0];
-    *out = fds[1];
-    return 0;
+    if (syscall(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK) == 0) {
+        *out = ipc_move_fd_(fds[1]);
+        *in = ipc_move_fd_(fds[0]);
+        if (*in >= 0 && *out >= 0)
+            return 0;
+    }
+    return ipc_channel_refuse_(ch, -errno, "cannot make a pipe: %s", strerror(errno));
 }
 
 IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
@@ -1564,7 +1568,8 @@ static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
 IPC_INLINE int ipc_channel_fifo_open_end_(struct ipc_channel *ch)
 {
     int reads = (ch->role & IPC_RECV) != 0, rc;
-    int fd = open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    int fd = ipc_move_fd_(
+        open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
     struct stat st;
 
     if (fd < 0)
@@ -1857,7 +1862,7 @@ IPC_INLINE int ipc_channel_is_stale_(const struct ipc_channel *ch, const struct 
 
     if (ipc_channel_check_type_(ch->address, S_IFSOCK) != 0)
         return 0;
-    probe = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    probe = ipc_move_fd_(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (probe >= 0)
         stale = connect(probe, at->ai_addr, at->ai_addrlen) != 0 && errno == ECONNREFUSED;
     ipc_channel_close_fd_(&probe);
@@ -1872,7 +1877,8 @@ IPC_INLINE int ipc_channel_lock_file_(const char *path, int64_t deadline)
     int lock, rc;
 
     for (;;) {
-        lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        lock = ipc_move_fd_(
+            open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
         if (lock < 0)
             return -errno;
         rc =
@@ -1932,7 +1938,7 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct ad
 
 IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
 {
-    int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = ipc_move_fd_(socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
 }
@@ -1977,7 +1983,7 @@ IPC_INLINE int ipc_channel_gather_sockets_(struct ipc_channel *ch)
 
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
-    own->listener = epoll_create1(EPOLL_CLOEXEC);
+    own->listener = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     for (i = 0; i < own->count; i++)
         if (own->listener < 0 || epoll_ctl(own->listener, EPOLL_CTL_ADD, own->sockets[i], &e) != 0)
             return ipc_channel_refuse_errno_(ch, "wait at all addresses of");
@@ -2603,7 +2609,7 @@ IPC_INLINE int ipc_channel_accept_one_(int listener)
     if (fd >= 0)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
-    return fd;
+    return ipc_move_fd_(fd);
 }
 
 /* Takes one client that waits at one of the sockets, the next one first. As
@@ -3426,13 +3432,14 @@ IPC_INLINE int ipc_channel_mq_find_(struct ipc_channel *ch, const char *name, st
     int listener = (ch->role & IPC_LISTEN) != 0;
 
     for (;;) {
-        ch->in = (int)mq_open(name, how);
+        ch->in = ipc_move_fd_((int)mq_open(name, how));
         if (ch->in >= 0)
             return 0;
         rc = -errno;
         if (rc == -ENOENT && listener) {
-            ch->in = (int)mq_open(name, how | O_CREAT | O_EXCL, 0600,
-                                  ch->how.depth != 0 || ch->how.max != 0 ? want : NULL);
+            ch->in = ipc_move_fd_((int)mq_open(
+                name, how | O_CREAT | O_EXCL, 0600,
+                ch->how.depth != 0 || ch->how.max != 0 ? want : NULL));
             if (ch->in >= 0)
                 return 1;
             rc = -errno;
@@ -4296,7 +4303,8 @@ IPC_INLINE int ipc_channel_log_open_file_(struct ipc_channel *ch, int64_t deadli
 
     if (*ch->address == '\0')
         return ipc_channel_refuse_(ch, -EINVAL, "file: a path must follow: file:/tmp/log");
-    while ((ch->in = open(ch->address, flags, 0600)) < 0 && errno == ENOENT && !writes) {
+    while ((ch->in = ipc_move_fd_(open(ch->address, flags, 0600))) < 0 && errno == ENOENT &&
+           !writes) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, nap, "file: no '%s' until the deadline", ch->address);
@@ -4434,7 +4442,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     rc = ipc_channel_log_begin_(ch, deadline);
     if (rc != 0 || writes)
         return rc;
-    own->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    own->changes = ipc_move_fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (own->changes >= 0) {
         own->last = ipc_end_last_(own->changes);
         ipc_channel_log_watch_(ch);
@@ -4925,7 +4933,7 @@ IPC_INLINE int ipc_channel_signal_listen_(struct ipc_channel *ch, long pid, int 
                                    number);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
-    ch->in = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    ch->in = ipc_move_fd_(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     return ch->in >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "make a signalfd for");
 }
 
@@ -4947,7 +4955,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     if ((ch->role & IPC_RECV) != 0)
         return ipc_channel_signal_listen_(ch, pid, number);
 #ifdef SYS_pidfd_open
-    ch->out = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    ch->out = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
 #endif
     return ch->out >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "find process");
 }
@@ -7931,7 +7939,7 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
     e.events = EPOLLIN;
     if (own->polls >= 0)
         return own->polls;
-    own->polls = epoll_create1(EPOLL_CLOEXEC);
+    own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     if (own->polls >= 0 && (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
                             (!own->published &&
                              epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0)))
@@ -9397,7 +9405,7 @@ IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch)
     if (s == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory for clients");
     ch->server = s;
-    s->polls = epoll_create1(EPOLL_CLOEXEC);
+    s->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     if (s->polls < 0 || ipc_channel_heed_listener_(ch, EPOLL_CTL_ADD, 1) != 0)
         return ipc_channel_refuse_errno_(ch, "wait for clients of");
     return 0;

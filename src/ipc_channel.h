@@ -94,6 +94,8 @@
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
+ *     No channel but fd: has descriptor 0, 1 or 2: what a program prints goes into none, also where
+ *     it was started with these closed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
  *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent while it
  *     lives, and then the child, as after daemon(): the other side may be told the parent's end

@@ -535,7 +535,7 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
     e.events = EPOLLIN;
     if (own->polls >= 0)
         return own->polls;
-    own->polls = epoll_create1(EPOLL_CLOEXEC);
+    own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     if (own->polls >= 0 && (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
                             (!own->published &&
                              epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0)))

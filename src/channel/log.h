@@ -163,7 +163,8 @@ IPC_INLINE int ipc_channel_log_open_file_(struct ipc_channel *ch, int64_t deadli
 
     if (*ch->address == '\0')
         return ipc_channel_refuse_(ch, -EINVAL, "file: a path must follow: file:/tmp/log");
-    while ((ch->in = open(ch->address, flags, 0600)) < 0 && errno == ENOENT && !writes) {
+    while ((ch->in = ipc_move_fd_(open(ch->address, flags, 0600))) < 0 && errno == ENOENT &&
+           !writes) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, nap, "file: no '%s' until the deadline", ch->address);
@@ -301,7 +302,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     rc = ipc_channel_log_begin_(ch, deadline);
     if (rc != 0 || writes)
         return rc;
-    own->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    own->changes = ipc_move_fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (own->changes >= 0) {
         own->last = ipc_end_last_(own->changes);
         ipc_channel_log_watch_(ch);
