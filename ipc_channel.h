@@ -548,7 +548,8 @@ struct ipc_channel_kind_ {
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; file: less than
+ *                   a message near the end of the log, or options.offset; over unix:,
  *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
@@ -610,7 +611,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *   -ETIMEDOUT   no message until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EMSGSIZE    the message is larger than size, and stays: ipc_channel_info tells its length
- *                (but sysv:)
+ *                (but sysv:); file: or above options.max here
  *   -EPIPE       the other side is gone, and all that it sent was received; or the queue was
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
@@ -3919,16 +3920,28 @@ IPC_INLINE uint32_t ipc_channel_log_key_(uint64_t id, int64_t offset)
     return (uint32_t)(h >> 48);
 }
 
-/* The length of the message whose record is at an offset, or -EBADMSG. */
+/* The length of the message whose record is at an offset; -EMSGSIZE: it is above `max`; -EBADMSG. */
 IPC_INLINE int64_t ipc_channel_record_length_(const struct ipc_channel *ch, const unsigned char *at,
                                               int64_t offset)
 {
     uint32_t n = ipc_channel_get_(at), key = ipc_channel_get_(at + 4) ^ n ^ IPC_CHANNEL_CHECK_;
 
-    if (key >> 16 != 0 || n > ch->max) /* nearly all of what is no record */
+    if (key >> 16 != 0 || n > UINT32_MAX / 2) /* nearly all of what is no record */
         return -EBADMSG;
-    return key == ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset) ? (int64_t)n
-                                                                             : -EBADMSG;
+    if (key != ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset))
+        return -EBADMSG;
+    return n <= ch->max ? (int64_t)n : -EMSGSIZE;
+}
+
+/* Keeps a sentence about the record in rx, whose message is above `max`. */
+IPC_INLINE int ipc_channel_log_refuse_larger_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EMSGSIZE,
+                               "file: '%s' has a message of %lu bytes at offset %lld: options.max "
+                               "is %zu here",
+                               ch->address,
+                               (unsigned long)ipc_channel_get_(ch->rx.data + ch->rx.begin),
+                               (long long)ipc_channel_get_log_(ch)->offset, ch->max);
 }
 
 /* Writes the head of a file. */
@@ -3984,7 +3997,8 @@ IPC_INLINE int ipc_channel_log_take_head_(struct ipc_channel *ch, const unsigned
 }
 
 /* Checks the record at rx.begin. The message's length; -EAGAIN: not all of the record is in rx;
- * -EBADMSG: this is no record, or none that follows the one before. */
+ * -EMSGSIZE: its message is above `max`; -EBADMSG: this is no record, or none that follows the one
+ * before. */
 IPC_INLINE int64_t ipc_channel_check_record_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
@@ -4103,11 +4117,11 @@ IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, in
 
 /* Steps behind the last record that is whole before `limit`, or a bad one. A file without bytes,
  * or with a part of a head, has its end at 0. 0; -EPROTO: the file is no log; -EBADMSG: no record
- * is near there; or what pread says. */
+ * is near there; -EMSGSIZE: one near there is above `max`; or what pread says. */
 IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n, got = 1;
+    int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n = 0, got = 1;
     int64_t floor = limit - 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_);
     unsigned char head[IPC_CHANNEL_LOG_HEAD_];
     ssize_t have = pread(ch->in, head, sizeof head, 0);
@@ -4127,14 +4141,17 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
     }
     if (!found && from > first)
         return -EBADMSG;
-    while (got > 0 && own->offset < limit) {
+    while (rc == 0 && got > 0 && own->offset < limit) {
         while (own->offset < limit && (n = ipc_channel_check_record_(ch)) >= 0)
             ipc_channel_pass_record_(ch, n);
-        got = ipc_channel_log_read_(ch);
+        if (n == -EMSGSIZE)
+            rc = ipc_channel_log_refuse_larger_(ch);
+        else
+            got = ipc_channel_log_read_(ch);
     }
     ch->rx.begin = ch->rx.end = 0;
     own->unread = 1;
-    return got < 0 ? (int)got : 0;
+    return got < 0 ? (int)got : rc;
 }
 
 #endif
@@ -4165,6 +4182,9 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
  *   Access    Each process that the file's mode permits. The file of a user other than this one,
  *             root and options.user is refused. While the sender lives, a second one is refused:
  *             -EBUSY. What other programs append is cut off by the next send.
+ *   Sizes     A message above the receiver's options.max stays, -EMSGSIZE at each call, until the
+ *             receiver is opened with a larger maximum at the place that ipc_channel_info tells. A
+ *             sender is refused where a message near the end of the log is above its own.
  *   Loss      No call reports it.
  *   Limits    The disk, and RLIMIT_FSIZE: a host that lowers it below the size of its open log gets
  *             SIGXFSZ. A log outlives its processes, and survives the machine's restart as far as
@@ -4231,6 +4251,8 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
     if (fstat(ch->in, &st) != 0)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, st.st_size);
+    if (rc == -EMSGSIZE)
+        return rc;
     if (rc != 0 && rc != -EPROTO && rc != -EBADMSG)
         return ipc_channel_refuse_(ch, rc, "file: cannot read '%s': %s", ch->address,
                                    strerror(-rc));
@@ -4241,8 +4263,10 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
                           !ipc_channel_may_be_unfinished_(ch, st.st_size - own->offset));
     if (bad)
         return ipc_channel_refuse_(ch, own->offset > 0 ? -EBADMSG : -EPROTO,
-                                   "file: '%s' has no record of ipc_channel.h at offset %lld",
-                                   ch->address, (long long)own->offset);
+                                   "file: '%s' has no record of ipc_channel.h at offset %lld%s",
+                                   ch->address, (long long)own->offset,
+                                   rc == -EBADMSG ? ", or all near its end are above options.max"
+                                                  : "");
     if (st.st_size > own->offset && ftruncate(ch->in, (off_t)own->offset) != 0)
         return ipc_channel_refuse_errno_(ch, "cut");
     own->lost = 0;
@@ -4404,20 +4428,24 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, offset < 0 || offset > st.st_size ? st.st_size : offset);
     if (offset < 0)
-        return rc == 0 ? 0
-                       : ipc_channel_refuse_(ch, rc, "file: '%s' has no record at its end",
-                                             ch->address);
+        return rc == 0 || rc == -EMSGSIZE
+                   ? rc
+                   : ipc_channel_refuse_(ch, rc, "file: '%s' has no record at its end%s",
+                                         ch->address, rc == -EBADMSG ? ", or above options.max" : "");
     if (own->offset == offset && (mark == 0 || own->mark == mark))
         return 0;
-    if (mark == 0 && offset <= st.st_size)
-        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                   ch->address, (long long)offset);
+    if (mark == 0 && offset <= st.st_size && rc != -EMSGSIZE)
+        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld%s",
+                                   ch->address, (long long)offset,
+                                   rc == -EBADMSG ? ", or all before it are above options.max" : "");
     if (own->id != 0 && mark != 0 && ipc_channel_log_follows_(ch, offset, st.st_size, mark)) {
         own->offset = offset; /* what is before it is damaged */
         own->at = 0;
         own->mark = mark;
         return 0;
     }
+    if (rc == -EMSGSIZE)
+        return rc;
     ipc_channel_log_rewind_(ch);
     own->stale = 1;
     return 0;
@@ -4761,6 +4789,22 @@ IPC_INLINE int ipc_channel_log_doubt_(struct ipc_channel *ch, int tries, int64_t
     return rc == -ETIMEDOUT && tries < 3 ? 0 : rc;
 }
 
+/* The message of the record in rx is above `max`. It stays. -EMSGSIZE; -EAGAIN: not all of it is there
+ * yet. */
+IPC_INLINE int64_t ipc_channel_log_keep_larger_(struct ipc_channel *ch)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    size_t n = ipc_channel_get_(ch->rx.data + ch->rx.begin);
+    struct stat st;
+
+    if (fstat(ch->in, &st) != 0 ||
+        st.st_size < own->offset + (int64_t)(IPC_CHANNEL_RECORD_ + n))
+        return -EAGAIN;
+    own->unread = 1; /* the next call looks anew */
+    ch->next = n;
+    return ipc_channel_log_refuse_larger_(ch);
+}
+
 IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
                                          int64_t deadline)
 {
@@ -4780,6 +4824,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         n = ipc_channel_check_record_(ch);
         if (n >= 0)
             return ipc_channel_log_take_(ch, to, size, n);
+        if (n == -EMSGSIZE)
+            own->unread = own->check = 1;
         if (ipc_clock() >= own->look) {
             own->look = ipc_in_ms(own->watch >= 0 ? 1000 : 10);
             own->unread = own->check = 1;
@@ -4799,6 +4845,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         if (rc < 0)
             return rc;
         own->unread = own->check = (unsigned)rc; /* the old file is read once more */
+        if (n == -EMSGSIZE && ipc_channel_log_keep_larger_(ch) == -EMSGSIZE)
+            return n;
         if (rc > 0)
             rc = moved++ > 0 ? ipc_channel_log_go_on_(ch) : 0;
         else if (n == -EBADMSG && ipc_channel_has_bytes_behind_(ch))
@@ -4829,9 +4877,10 @@ IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
 {
     const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    int64_t n = ipc_channel_check_record_(ch);
 
-    return own->stale || own->unread || own->check || ipc_clock() >= own->look ||
-           ipc_channel_check_record_(ch) >= 0;
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0 ||
+           n == -EMSGSIZE;
 }
 
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,

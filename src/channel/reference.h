@@ -47,7 +47,8 @@
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; file: less than
+ *                   a message near the end of the log, or options.offset; over unix:,
  *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
@@ -109,7 +110,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *   -ETIMEDOUT   no message until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EMSGSIZE    the message is larger than size, and stays: ipc_channel_info tells its length
- *                (but sysv:)
+ *                (but sysv:); file: or above options.max here
  *   -EPIPE       the other side is gone, and all that it sent was received; or the queue was
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
