@@ -100,6 +100,8 @@
  *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
  *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
  *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
+ *     Over ring: and sysvshm: open tells the side that comes later, and where its role does not fit,
+ *     a call of the other side says so once, too, and goes on.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
@@ -544,7 +546,8 @@ struct ipc_channel_kind_ {
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
  *                   way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
- *                   both sides tells, and again when that client comes again
+ *                   both sides tells, and again when that client comes again; ring:, sysvshm: the
+ *                   same, told by open of the later side, and by one call of the other one
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
@@ -5188,6 +5191,7 @@ struct ipc_channel_ring_ {
     int awaits;              /* a client: no term is for it yet */
     struct ipc_shm_object answers; /* a client of a server: the rings of answers; else no memory */
     int rejoins;                   /* the same: it was told of the loss, and begins anew */
+    uint64_t *misfit; /* not 0: a process came whose role does not fit; NULL: each fits, or auto: */
 };
 
 /* Of ring_poll.h. */
@@ -5374,6 +5378,68 @@ IPC_INLINE uint32_t ipc_channel_ring_type_(const struct ipc_channel *ch)
     return ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
 }
 
+/* ------------------------------------------------------------------ roles */
+
+#define IPC_CHANNEL_NO_RING_ 0x656e6f6eu /* "none": the type of what stands for a ring that is not used */
+
+/* Does the client send only what the listener receives, and wait only for what it sends? */
+IPC_INLINE int ipc_channel_ring_roles_fit_(unsigned listener, unsigned client)
+{
+    return ((client & IPC_SEND) == 0 || (listener & IPC_RECV) != 0) &&
+           ((client & IPC_RECV) == 0 || (listener & IPC_SEND) != 0);
+}
+
+/* Has a process come whose role does not fit? That is reported once. */
+IPC_INLINE int ipc_channel_has_misfit_(const struct ipc_channel_ring_ *r)
+{
+    return r->misfit != NULL && ck_pr_load_64(r->misfit) != 0;
+}
+
+/* A listener in one direction: puts something in the place of the other ring, which tells clients that
+ * there will be none, and is where they leave word. */
+IPC_INLINE void ipc_channel_mark_unused_(struct ipc_channel *ch)
+{
+    const char *name = (ch->role & IPC_RECV) != 0 ? "from" : "to";
+    struct ipc_shm *seg = &ch->ring->seg;
+    struct ipc_shm_object o;
+    int rc = ipc_shm_make(seg, name, IPC_CHANNEL_NO_RING_, IPC_SHM_LINE, &o);
+
+    if (rc == 0)
+        rc = ipc_shm_publish(seg, &o);
+    else if (rc == -EEXIST)
+        rc = ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o);
+    if (rc != 0)
+        return;
+    ch->ring->misfit = (uint64_t *)o.mem;
+    ck_pr_store_64(ch->ring->misfit, 0);
+}
+
+/* The other side may sleep at this ring: attaches to its bells, which are posted as we leave. */
+IPC_INLINE void ipc_channel_find_sleeper_(struct ipc_channel *ch, void *ring, struct ipc_peer *me)
+{
+    struct ipc_spsc_shared *s = (struct ipc_spsc_shared *)ring;
+
+    (void)ipc_channel_attach_bells_(ch, me, &ch->ring->data, s->data_bell, &ch->ring->space,
+                                    s->space_bell);
+}
+
+/* The object of that name is no ring of this kind. Where the listener does not use it, tells both sides.
+ * Returns -EPROTO. */
+IPC_INLINE int ipc_channel_refuse_ring_(struct ipc_channel *ch, const char *name)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+    struct ipc_shm_object o, other;
+
+    if (ipc_shm_is_read_only_(seg) || ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o) != 0 ||
+        o.size < IPC_SHM_LINE)
+        return -EPROTO;
+    ck_pr_store_64((uint64_t *)o.mem, 1);
+    if (ipc_shm_find(seg, strcmp(name, "to") == 0 ? "from" : "to", IPC_RECORD_TYPE, &other) == 0 &&
+        other.size >= sizeof(struct ipc_spsc_shared))
+        ipc_channel_find_sleeper_(ch, other.mem, ipc_shm_peer(seg));
+    return ipc_shm_refuse(seg, -EPROTO, "%s", ipc_channel_loss_text_(-EPROTO));
+}
+
 /* Finds a ring in the segment; if `make` is set and it is not there, makes it. */
 IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
                                       struct ipc_shm_object *o)
@@ -5390,7 +5456,7 @@ IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, 
     }
     if (rc == -EEXIST)
         rc = ipc_shm_find(seg, name, type, o);
-    return rc;
+    return rc == -EPROTO && !make ? ipc_channel_refuse_ring_(ch, name) : rc;
 }
 
 /* Attaches our end of the ring that several receive from. Its slots have the message's length
@@ -5478,6 +5544,9 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     struct ipc_shm_object to, from;
     int rc = 0, shared = ipc_channel_is_shared_(ch);
 
+    if (listener && !shared && ch->how.clients == 0 && (ch->role & IPC_BOTH) != IPC_BOTH &&
+        (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0)
+        ipc_channel_mark_unused_(ch);
     if (ch->how.publish != 0)
         return ipc_channel_attach_publisher_(ch);
     if (ch->role == IPC_RECV && ipc_channel_is_published_(ch, &from))
@@ -5633,6 +5702,11 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
     case -ECHILD:
         what = "after fork another process goes on with it: open it anew in this one";
         break;
+    case -EPROTO:
+        what = ipc_channel_loss_text_(rc);
+        if (ch->ring->misfit != NULL)
+            ck_pr_store_64(ch->ring->misfit, 0);
+        break;
     default:
         return rc;
     }
@@ -5651,6 +5725,8 @@ IPC_INLINE int ipc_channel_try_push_(void *handle, void *argument)
         t->rc = -EPIPE;
     else
         t->rc = ipc_record_push(&r->out, t->from, t->n);
+    if (t->rc == -EAGAIN && ipc_channel_has_misfit_(r))
+        t->rc = -EPROTO;
     return t->rc != -EAGAIN;
 }
 
@@ -5664,6 +5740,8 @@ IPC_INLINE int ipc_channel_try_pop_(void *handle, void *argument)
         t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
     else if (t->rc == 0)
         t->rc = -EAGAIN;
+    if (t->rc == -EAGAIN && ipc_channel_has_misfit_(t->ch->ring))
+        t->rc = -EPROTO;
     return t->rc != -EAGAIN;
 }
 
@@ -5734,6 +5812,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
+    if (ipc_channel_has_misfit_(r))
+        t.rc = -EPROTO;
     if (t.rc == 0)
         t.rc = ipc_channel_check_reader_(ch, reader);
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
@@ -6271,7 +6351,7 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
     int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
     size_t n;
 
-    if (asks)
+    if (asks || ipc_channel_has_misfit_(r))
         return 1;
     if (r->subscriber.ring != NULL)
         return ipc_channel_has_news_(r);
@@ -6935,10 +7015,11 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  * For programs that have System V memory only. The listener makes the segment and two semaphores,
  * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
- *                 their bells, each half of the rest
- *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
- *                 the kernel takes it back at the process's death (SEM_UNDO)
+ *     memory      a line with a count of ids, and a word for each side, not 0 once a process came
+ *                 whose role does not fit; then the rings "to" and "from" the listener, with their
+ *                 bells, each half of the rest
+ *     semaphores  0: the listener is there; 1: the other side is there; its role and 1 while the
+ *                 process lives: the kernel takes it back at the process's death (SEM_UNDO)
  *
  * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
  * sleeper asks the kernel every 8 ms whether the other side is there.
@@ -6963,6 +7044,7 @@ struct ipc_channel_shm_ {
     unsigned char *mem;  /* the segment, or NULL */
     size_t half;         /* bytes of it for each ring */
     int sem;             /* the id of the semaphores */
+    short worth;         /* what our place's semaphore has while we have it */
     int removed;         /* they are gone: see Loss */
     struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
     /* A page that fork wipes: our id, while we have the place; our pid, as not each kernel wipes it;
@@ -6975,7 +7057,8 @@ struct ipc_channel_shm_ {
 /* The line before the rings. */
 struct ipc_channel_shm_head_ {
     uint64_t ids;
-    unsigned char pad[56];
+    uint64_t misfit[2]; /* by the number of the side's semaphore */
+    unsigned char pad[40];
 };
 
 #define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
@@ -6996,6 +7079,7 @@ IPC_INLINE int ipc_channel_sem_hold_(const struct ipc_channel_shm_ *own, unsigne
 {
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
+    take[1].sem_op = own->worth;
     take[0].sem_num = take[1].sem_num = (unsigned short)place;
     return semop(own->sem, take, 2);
 }
@@ -7004,6 +7088,7 @@ IPC_INLINE void ipc_channel_sem_give_back_(const struct ipc_channel_shm_ *own, u
 {
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
 
+    gone.sem_op = (short)-own->worth;
     gone.sem_num = (unsigned short)place;
     (void)semop(own->sem, &gone, 1);
 }
@@ -7069,6 +7154,7 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     if (self == MAP_FAILED)
         return ipc_channel_refuse_errno_(ch, "map a page for");
     own->self = (uint64_t *)self;
+    own->worth = (short)((ch->role & IPC_BOTH) + 1);
     if (!ipc_wipe_on_fork_(self, page))
         own->word = ipc_shm_last_self_();
     own->me.alive = ipc_channel_sem_alive_;
@@ -7079,6 +7165,29 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     if (errno != EAGAIN)
         return ipc_channel_refuse_errno_(ch, "take a place at");
     return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
+}
+
+/* Do our role and that of the other side fit, if it is there? If not, both are told: a listener goes
+ * on, for the next one. Versions before this one do not tell their roles. 0 or -EPROTO. */
+IPC_INLINE int ipc_channel_sem_check_roles_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+    struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
+    int value = semctl(own->sem, listener, GETVAL);
+    unsigned other = value > 1 && value <= 1 + (int)IPC_BOTH ? (unsigned)value - 1 : 0, half;
+
+    if (other == 0 || ipc_channel_ring_roles_fit_(listener ? ch->role : other,
+                                                  listener ? other : ch->role))
+        return 0;
+    ck_pr_store_64(&head->misfit[listener], 1);
+    if (listener) {
+        ck_pr_store_64(&head->misfit[0], 1);
+        return 0;
+    }
+    half = (other & IPC_RECV) == 0;
+    ipc_channel_find_sleeper_(ch, own->mem + IPC_CHANNEL_SHM_HEAD_ + half * own->half, &own->me);
+    (void)snprintf(own->me.why, sizeof own->me.why, "%s", ipc_channel_loss_text_(-EPROTO));
+    return -EPROTO;
 }
 
 /* Frees our end of a ring: a process that has it is dead, as we have the place. The listener makes
@@ -7297,9 +7406,13 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
         if (rc != 0)
             return rc;
     }
-    do
-        rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
-    while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
+    ch->ring->misfit = &((struct ipc_channel_shm_head_ *)(void *)own->mem)->misfit[!listener];
+    ck_pr_store_64(ch->ring->misfit, 0);
+    do {
+        rc = ipc_channel_sem_check_roles_(ch, listener);
+        if (rc == 0)
+            rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
+    } while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
     return rc;
 }
 

@@ -91,6 +91,8 @@
  *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
  *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
  *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
+ *     Over ring: and sysvshm: open tells the side that comes later, and where its role does not fit,
+ *     a call of the other side says so once, too, and goes on.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.

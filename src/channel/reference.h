@@ -43,7 +43,8 @@
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
  *                   way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
- *                   both sides tells, and again when that client comes again
+ *                   both sides tells, and again when that client comes again; ring:, sysvshm: the
+ *                   same, told by open of the later side, and by one call of the other one
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
