@@ -100,9 +100,13 @@
  *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
  *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
  *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
+ *     Over ring: and sysvshm: open tells the side that comes later, and where its role does not fit,
+ *     a call of the other side says so once, too, and goes on.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
+ *     No channel but fd: has descriptor 0, 1 or 2: what a program prints goes into none, also where
+ *     it was started with these closed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
  *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent while it
  *     lives, and then the child, as after daemon(): the other side may be told the parent's end
@@ -548,11 +552,13 @@ struct ipc_channel_kind_ {
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
  *                   way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
- *                   both sides tells, and again when that client comes again
+ *                   both sides tells, and again when that client comes again; ring:, sysvshm: the
+ *                   same, told by open of the later side, and by one call of the other one
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; file: less than
+ *                   a message near the end of the log, or options.offset; over unix:,
  *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -E2BIG          tcp:, udp: the name has more than 16 addresses to listen at
  *   -ENAMETOOLONG   the address is too long
@@ -620,7 +626,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *   -ETIMEDOUT   no message until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EMSGSIZE    the message is larger than size, and stays: ipc_channel_info tells its length
- *                (but sysv:)
+ *                (but sysv:); file: or above options.max here
  *   -EPIPE       the other side is gone, and all that it sent was received; or the queue was
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
@@ -1538,11 +1544,13 @@ IPC_INLINE int ipc_channel_make_pipe_(struct ipc_channel *ch, int *in, int *out)
 {
     int fds[2];
 
-    if (syscall(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK) != 0)
-        return ipc_channel_refuse_(ch, -errno, "cannot make a pipe: %s", strerror(errno));
-    *in = fds[0];
-    *out = fds[1];
-    return 0;
+    if (syscall(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK) == 0) {
+        *out = ipc_move_fd_(fds[1]);
+        *in = ipc_move_fd_(fds[0]);
+        if (*in >= 0 && *out >= 0)
+            return 0;
+    }
+    return ipc_channel_refuse_(ch, -errno, "cannot make a pipe: %s", strerror(errno));
 }
 
 IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
@@ -1614,7 +1622,8 @@ static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
 IPC_INLINE int ipc_channel_fifo_open_end_(struct ipc_channel *ch)
 {
     int reads = (ch->role & IPC_RECV) != 0, rc;
-    int fd = open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    int fd = ipc_move_fd_(
+        open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
     struct stat st;
 
     if (fd < 0)
@@ -1782,7 +1791,7 @@ IPC_INLINE int ipc_channel_shorten_path_(struct ipc_channel *ch, char *to, size_
         (void)snprintf(folder, sizeof folder, "%.*s", (int)(base - ch->address) + 1, ch->address);
         base++;
     }
-    *dir = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    *dir = ipc_move_fd_(open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC));
     if (*dir < 0)
         return ipc_channel_refuse_errno_(ch, "open the folder of");
     n = snprintf(to, room, "/proc/self/fd/%d/%s", *dir, base);
@@ -1910,7 +1919,7 @@ IPC_INLINE int ipc_channel_is_stale_(const struct ipc_channel *ch, const struct 
 
     if (ipc_channel_check_type_(ch->address, S_IFSOCK) != 0)
         return 0;
-    probe = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    probe = ipc_move_fd_(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (probe >= 0)
         stale = connect(probe, at->ai_addr, at->ai_addrlen) != 0 && errno == ECONNREFUSED;
     ipc_channel_close_fd_(&probe);
@@ -1925,7 +1934,8 @@ IPC_INLINE int ipc_channel_lock_file_(const char *path, int64_t deadline)
     int lock, rc;
 
     for (;;) {
-        lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        lock = ipc_move_fd_(
+            open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
         if (lock < 0)
             return -errno;
         rc =
@@ -1985,7 +1995,7 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct ad
 
 IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
 {
-    int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = ipc_move_fd_(socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
 }
@@ -2030,7 +2040,7 @@ IPC_INLINE int ipc_channel_gather_sockets_(struct ipc_channel *ch)
 
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
-    own->listener = epoll_create1(EPOLL_CLOEXEC);
+    own->listener = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     for (i = 0; i < own->count; i++)
         if (own->listener < 0 || epoll_ctl(own->listener, EPOLL_CTL_ADD, own->sockets[i], &e) != 0)
             return ipc_channel_refuse_errno_(ch, "wait at all addresses of");
@@ -2659,7 +2669,7 @@ IPC_INLINE int ipc_channel_accept_one_(int listener)
     if (fd >= 0)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
-    return fd;
+    return ipc_move_fd_(fd);
 }
 
 /* Takes one client that waits at one of the sockets, the next one first. As
@@ -3480,13 +3490,14 @@ IPC_INLINE int ipc_channel_mq_find_(struct ipc_channel *ch, const char *name, st
     int listener = (ch->role & IPC_LISTEN) != 0;
 
     for (;;) {
-        ch->in = (int)mq_open(name, how);
+        ch->in = ipc_move_fd_((int)mq_open(name, how));
         if (ch->in >= 0)
             return 0;
         rc = -errno;
         if (rc == -ENOENT && listener) {
-            ch->in = (int)mq_open(name, how | O_CREAT | O_EXCL, 0600,
-                                  ch->how.depth != 0 || ch->how.max != 0 ? want : NULL);
+            ch->in = ipc_move_fd_((int)mq_open(
+                name, how | O_CREAT | O_EXCL, 0600,
+                ch->how.depth != 0 || ch->how.max != 0 ? want : NULL));
             if (ch->in >= 0)
                 return 1;
             rc = -errno;
@@ -3967,16 +3978,28 @@ IPC_INLINE uint32_t ipc_channel_log_key_(uint64_t id, int64_t offset)
     return (uint32_t)(h >> 48);
 }
 
-/* The length of the message whose record is at an offset, or -EBADMSG. */
+/* The length of the message whose record is at an offset; -EMSGSIZE: it is above `max`; -EBADMSG. */
 IPC_INLINE int64_t ipc_channel_record_length_(const struct ipc_channel *ch, const unsigned char *at,
                                               int64_t offset)
 {
     uint32_t n = ipc_channel_get_(at), key = ipc_channel_get_(at + 4) ^ n ^ IPC_CHANNEL_CHECK_;
 
-    if (key >> 16 != 0 || n > ch->max) /* nearly all of what is no record */
+    if (key >> 16 != 0 || n > UINT32_MAX / 2) /* nearly all of what is no record */
         return -EBADMSG;
-    return key == ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset) ? (int64_t)n
-                                                                             : -EBADMSG;
+    if (key != ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset))
+        return -EBADMSG;
+    return n <= ch->max ? (int64_t)n : -EMSGSIZE;
+}
+
+/* Keeps a sentence about the record in rx, whose message is above `max`. */
+IPC_INLINE int ipc_channel_log_refuse_larger_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EMSGSIZE,
+                               "file: '%s' has a message of %lu bytes at offset %lld: options.max "
+                               "is %zu here",
+                               ch->address,
+                               (unsigned long)ipc_channel_get_(ch->rx.data + ch->rx.begin),
+                               (long long)ipc_channel_get_log_(ch)->offset, ch->max);
 }
 
 /* Writes the head of a file. */
@@ -4032,7 +4055,8 @@ IPC_INLINE int ipc_channel_log_take_head_(struct ipc_channel *ch, const unsigned
 }
 
 /* Checks the record at rx.begin. The message's length; -EAGAIN: not all of the record is in rx;
- * -EBADMSG: this is no record, or none that follows the one before. */
+ * -EMSGSIZE: its message is above `max`; -EBADMSG: this is no record, or none that follows the one
+ * before. */
 IPC_INLINE int64_t ipc_channel_check_record_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
@@ -4157,11 +4181,11 @@ IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, in
 
 /* Steps behind the last record that is whole before `limit`, or a bad one. A file without bytes,
  * or with a part of a head, has its end at 0. 0; -EPROTO: the file is no log; -EBADMSG: no record
- * is near there; or what pread says. */
+ * is near there; -EMSGSIZE: one near there is above `max`; or what pread says. */
 IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n, got = 1;
+    int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n = 0, got = 1;
     int64_t budget = 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_), floor = limit - budget;
     unsigned char head[IPC_CHANNEL_LOG_HEAD_];
     ssize_t have = pread(ch->in, head, sizeof head, 0);
@@ -4181,14 +4205,17 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
     }
     if (!found && from > first)
         return -EBADMSG;
-    while (got > 0 && own->offset < limit) {
+    while (rc == 0 && got > 0 && own->offset < limit) {
         while (own->offset < limit && (n = ipc_channel_check_record_(ch)) >= 0)
             ipc_channel_pass_record_(ch, n);
-        got = ipc_channel_log_read_(ch);
+        if (n == -EMSGSIZE)
+            rc = ipc_channel_log_refuse_larger_(ch);
+        else
+            got = ipc_channel_log_read_(ch);
     }
     ch->rx.begin = ch->rx.end = 0;
     own->unread = 1;
-    return got < 0 ? (int)got : 0;
+    return got < 0 ? (int)got : rc;
 }
 
 #endif
@@ -4220,6 +4247,9 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
  *   Access    Each process that the file's mode permits. The file of a user other than this one,
  *             root and options.user is refused. While the sender lives, a second one is refused:
  *             -EBUSY. What other programs append is cut off by the next send.
+ *   Sizes     A message above the receiver's options.max stays, -EMSGSIZE at each call, until the
+ *             receiver is opened with a larger maximum at the place that ipc_channel_info tells. A
+ *             sender is refused where a message near the end of the log is above its own.
  *   Loss      No call reports it.
  *   Limits    The disk, and RLIMIT_FSIZE: a host that lowers it below the size of its open log gets
  *             SIGXFSZ. A log outlives its processes, and survives the machine's restart as far as
@@ -4286,6 +4316,8 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
     if (fstat(ch->in, &st) != 0)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, st.st_size);
+    if (rc == -EMSGSIZE)
+        return rc;
     if (rc != 0 && rc != -EPROTO && rc != -EBADMSG)
         return ipc_channel_refuse_(ch, rc, "file: cannot read '%s': %s", ch->address,
                                    strerror(-rc));
@@ -4296,8 +4328,10 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
                           !ipc_channel_may_be_unfinished_(ch, st.st_size - own->offset));
     if (bad)
         return ipc_channel_refuse_(ch, own->offset > 0 ? -EBADMSG : -EPROTO,
-                                   "file: '%s' has no record of ipc_channel.h at offset %lld",
-                                   ch->address, (long long)own->offset);
+                                   "file: '%s' has no record of ipc_channel.h at offset %lld%s",
+                                   ch->address, (long long)own->offset,
+                                   rc == -EBADMSG ? ", or all near its end are above options.max"
+                                                  : "");
     if (st.st_size > own->offset && ftruncate(ch->in, (off_t)own->offset) != 0)
         return ipc_channel_refuse_errno_(ch, "cut");
     own->lost = 0;
@@ -4358,7 +4392,8 @@ IPC_INLINE int ipc_channel_log_open_file_(struct ipc_channel *ch, int64_t deadli
 
     if (*ch->address == '\0')
         return ipc_channel_refuse_(ch, -EINVAL, "file: a path must follow: file:/tmp/log");
-    while ((ch->in = open(ch->address, flags, 0600)) < 0 && errno == ENOENT && !writes) {
+    while ((ch->in = ipc_move_fd_(open(ch->address, flags, 0600))) < 0 && errno == ENOENT &&
+           !writes) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, nap, "file: no '%s' until the deadline", ch->address);
@@ -4458,14 +4493,16 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, offset < 0 || offset > st.st_size ? st.st_size : offset);
     if (offset < 0)
-        return rc == 0 ? 0
-                       : ipc_channel_refuse_(ch, rc, "file: '%s' has no record at its end",
-                                             ch->address);
+        return rc == 0 || rc == -EMSGSIZE
+                   ? rc
+                   : ipc_channel_refuse_(ch, rc, "file: '%s' has no record at its end%s",
+                                         ch->address, rc == -EBADMSG ? ", or above options.max" : "");
     if (own->offset == offset && (mark == 0 || own->mark == mark))
         return 0;
-    if (mark == 0 && offset <= st.st_size)
-        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                   ch->address, (long long)offset);
+    if (mark == 0 && offset <= st.st_size && rc != -EMSGSIZE)
+        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld%s",
+                                   ch->address, (long long)offset,
+                                   rc == -EBADMSG ? ", or all before it are above options.max" : "");
     if (own->id != 0 && mark != 0 &&
         ipc_channel_log_follows_(ch, offset, st.st_size, mark, &budget)) {
         own->offset = offset; /* what is before it is damaged */
@@ -4473,6 +4510,8 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
         own->mark = mark;
         return 0;
     }
+    if (rc == -EMSGSIZE)
+        return rc;
     ipc_channel_log_rewind_(ch);
     own->stale = 1;
     return 0;
@@ -4497,7 +4536,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     rc = ipc_channel_log_begin_(ch, deadline);
     if (rc != 0 || writes)
         return rc;
-    own->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    own->changes = ipc_move_fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (own->changes >= 0) {
         own->last = ipc_end_last_(own->changes);
         ipc_channel_log_watch_(ch);
@@ -4816,6 +4855,22 @@ IPC_INLINE int ipc_channel_log_doubt_(struct ipc_channel *ch, int tries, int64_t
     return rc == -ETIMEDOUT && tries < 3 ? 0 : rc;
 }
 
+/* The message of the record in rx is above `max`. It stays. -EMSGSIZE; -EAGAIN: not all of it is there
+ * yet. */
+IPC_INLINE int64_t ipc_channel_log_keep_larger_(struct ipc_channel *ch)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    size_t n = ipc_channel_get_(ch->rx.data + ch->rx.begin);
+    struct stat st;
+
+    if (fstat(ch->in, &st) != 0 ||
+        st.st_size < own->offset + (int64_t)(IPC_CHANNEL_RECORD_ + n))
+        return -EAGAIN;
+    own->unread = 1; /* the next call looks anew */
+    ch->next = n;
+    return ipc_channel_log_refuse_larger_(ch);
+}
+
 IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
                                          int64_t deadline)
 {
@@ -4835,6 +4890,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         n = ipc_channel_check_record_(ch);
         if (n >= 0)
             return ipc_channel_log_take_(ch, to, size, n);
+        if (n == -EMSGSIZE)
+            own->unread = own->check = 1;
         if (ipc_clock() >= own->look) {
             own->look = ipc_in_ms(own->watch >= 0 ? 1000 : 10);
             own->unread = own->check = 1;
@@ -4854,6 +4911,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         if (rc < 0)
             return rc;
         own->unread = own->check = (unsigned)rc; /* the old file is read once more */
+        if (n == -EMSGSIZE && ipc_channel_log_keep_larger_(ch) == -EMSGSIZE)
+            return n;
         if (rc > 0)
             rc = moved++ > 0 ? ipc_channel_log_go_on_(ch) : 0;
         else if (n == -EBADMSG && ipc_channel_has_bytes_behind_(ch))
@@ -4884,9 +4943,10 @@ IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
 {
     const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    int64_t n = ipc_channel_check_record_(ch);
 
-    return own->stale || own->unread || own->check || ipc_clock() >= own->look ||
-           ipc_channel_check_record_(ch) >= 0;
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0 ||
+           n == -EMSGSIZE;
 }
 
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,
@@ -4990,7 +5050,7 @@ IPC_INLINE int ipc_channel_signal_listen_(struct ipc_channel *ch, long pid, int 
                                    number);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
-    ch->in = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    ch->in = ipc_move_fd_(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     return ch->in >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "make a signalfd for");
 }
 
@@ -5015,7 +5075,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     if ((ch->role & IPC_RECV) != 0)
         return ipc_channel_signal_listen_(ch, pid, number);
 #ifdef SYS_pidfd_open
-    ch->out = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    ch->out = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
 #endif
     return ch->out >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "find process");
 }
@@ -5199,6 +5259,7 @@ struct ipc_channel_ring_ {
     int awaits;              /* a client: no term is for it yet */
     struct ipc_shm_object answers; /* a client of a server: the rings of answers; else no memory */
     int rejoins;                   /* the same: it was told of the loss, and begins anew */
+    uint64_t *misfit; /* not 0: a process came whose role does not fit; NULL: each fits, or auto: */
 };
 
 /* Of ring_poll.h. */
@@ -5385,6 +5446,68 @@ IPC_INLINE uint32_t ipc_channel_ring_type_(const struct ipc_channel *ch)
     return ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
 }
 
+/* ------------------------------------------------------------------ roles */
+
+#define IPC_CHANNEL_NO_RING_ 0x656e6f6eu /* "none": the type of what stands for a ring that is not used */
+
+/* Does the client send only what the listener receives, and wait only for what it sends? */
+IPC_INLINE int ipc_channel_ring_roles_fit_(unsigned listener, unsigned client)
+{
+    return ((client & IPC_SEND) == 0 || (listener & IPC_RECV) != 0) &&
+           ((client & IPC_RECV) == 0 || (listener & IPC_SEND) != 0);
+}
+
+/* Has a process come whose role does not fit? That is reported once. */
+IPC_INLINE int ipc_channel_has_misfit_(const struct ipc_channel_ring_ *r)
+{
+    return r->misfit != NULL && ck_pr_load_64(r->misfit) != 0;
+}
+
+/* A listener in one direction: puts something in the place of the other ring, which tells clients that
+ * there will be none, and is where they leave word. */
+IPC_INLINE void ipc_channel_mark_unused_(struct ipc_channel *ch)
+{
+    const char *name = (ch->role & IPC_RECV) != 0 ? "from" : "to";
+    struct ipc_shm *seg = &ch->ring->seg;
+    struct ipc_shm_object o;
+    int rc = ipc_shm_make(seg, name, IPC_CHANNEL_NO_RING_, IPC_SHM_LINE, &o);
+
+    if (rc == 0)
+        rc = ipc_shm_publish(seg, &o);
+    else if (rc == -EEXIST)
+        rc = ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o);
+    if (rc != 0)
+        return;
+    ch->ring->misfit = (uint64_t *)o.mem;
+    ck_pr_store_64(ch->ring->misfit, 0);
+}
+
+/* The other side may sleep at this ring: attaches to its bells, which are posted as we leave. */
+IPC_INLINE void ipc_channel_find_sleeper_(struct ipc_channel *ch, void *ring, struct ipc_peer *me)
+{
+    struct ipc_spsc_shared *s = (struct ipc_spsc_shared *)ring;
+
+    (void)ipc_channel_attach_bells_(ch, me, &ch->ring->data, s->data_bell, &ch->ring->space,
+                                    s->space_bell);
+}
+
+/* The object of that name is no ring of this kind. Where the listener does not use it, tells both sides.
+ * Returns -EPROTO. */
+IPC_INLINE int ipc_channel_refuse_ring_(struct ipc_channel *ch, const char *name)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+    struct ipc_shm_object o, other;
+
+    if (ipc_shm_is_read_only_(seg) || ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o) != 0 ||
+        o.size < IPC_SHM_LINE)
+        return -EPROTO;
+    ck_pr_store_64((uint64_t *)o.mem, 1);
+    if (ipc_shm_find(seg, strcmp(name, "to") == 0 ? "from" : "to", IPC_RECORD_TYPE, &other) == 0 &&
+        other.size >= sizeof(struct ipc_spsc_shared))
+        ipc_channel_find_sleeper_(ch, other.mem, ipc_shm_peer(seg));
+    return ipc_shm_refuse(seg, -EPROTO, "%s", ipc_channel_loss_text_(-EPROTO));
+}
+
 /* Finds a ring in the segment; if `make` is set and it is not there, makes it. */
 IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
                                       struct ipc_shm_object *o)
@@ -5401,7 +5524,7 @@ IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, 
     }
     if (rc == -EEXIST)
         rc = ipc_shm_find(seg, name, type, o);
-    return rc;
+    return rc == -EPROTO && !make ? ipc_channel_refuse_ring_(ch, name) : rc;
 }
 
 /* Attaches our end of the ring that several receive from. Its slots have the message's length
@@ -5489,6 +5612,9 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     struct ipc_shm_object to, from;
     int rc = 0, shared = ipc_channel_is_shared_(ch);
 
+    if (listener && !shared && ch->how.clients == 0 && (ch->role & IPC_BOTH) != IPC_BOTH &&
+        (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0)
+        ipc_channel_mark_unused_(ch);
     if (ch->how.publish != 0)
         return ipc_channel_attach_publisher_(ch);
     if (ch->role == IPC_RECV && ipc_channel_is_published_(ch, &from))
@@ -5644,6 +5770,11 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
     case -ECHILD:
         what = "after fork another process goes on with it: open it anew in this one";
         break;
+    case -EPROTO:
+        what = ipc_channel_loss_text_(rc);
+        if (ch->ring->misfit != NULL)
+            ck_pr_store_64(ch->ring->misfit, 0);
+        break;
     default:
         return rc;
     }
@@ -5662,6 +5793,8 @@ IPC_INLINE int ipc_channel_try_push_(void *handle, void *argument)
         t->rc = -EPIPE;
     else
         t->rc = ipc_record_push(&r->out, t->from, t->n);
+    if (t->rc == -EAGAIN && ipc_channel_has_misfit_(r))
+        t->rc = -EPROTO;
     return t->rc != -EAGAIN;
 }
 
@@ -5675,6 +5808,8 @@ IPC_INLINE int ipc_channel_try_pop_(void *handle, void *argument)
         t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
     else if (t->rc == 0)
         t->rc = -EAGAIN;
+    if (t->rc == -EAGAIN && ipc_channel_has_misfit_(t->ch->ring))
+        t->rc = -EPROTO;
     return t->rc != -EAGAIN;
 }
 
@@ -5745,6 +5880,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
+    if (ipc_channel_has_misfit_(r))
+        t.rc = -EPROTO;
     if (t.rc == 0)
         t.rc = ipc_channel_check_reader_(ch, reader);
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
@@ -6282,7 +6419,7 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
     int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
     size_t n;
 
-    if (asks)
+    if (asks || ipc_channel_has_misfit_(r))
         return 1;
     if (r->subscriber.ring != NULL)
         return ipc_channel_has_news_(r);
@@ -6946,10 +7083,11 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  * For programs that have System V memory only. The listener makes the segment and two semaphores,
  * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
- *                 their bells, each half of the rest
- *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
- *                 the kernel takes it back at the process's death (SEM_UNDO)
+ *     memory      a line with a count of ids, and a word for each side, not 0 once a process came
+ *                 whose role does not fit; then the rings "to" and "from" the listener, with their
+ *                 bells, each half of the rest
+ *     semaphores  0: the listener is there; 1: the other side is there; its role and 1 while the
+ *                 process lives: the kernel takes it back at the process's death (SEM_UNDO)
  *
  * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
  * sleeper asks the kernel every 8 ms whether the other side is there.
@@ -6974,6 +7112,7 @@ struct ipc_channel_shm_ {
     unsigned char *mem;  /* the segment, or NULL */
     size_t half;         /* bytes of it for each ring */
     int sem;             /* the id of the semaphores */
+    short worth;         /* what our place's semaphore has while we have it */
     int removed;         /* they are gone: see Loss */
     struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
     /* A page that fork wipes: our id, while we have the place; our pid, as not each kernel wipes it;
@@ -6986,7 +7125,8 @@ struct ipc_channel_shm_ {
 /* The line before the rings. */
 struct ipc_channel_shm_head_ {
     uint64_t ids;
-    unsigned char pad[56];
+    uint64_t misfit[2]; /* by the number of the side's semaphore */
+    unsigned char pad[40];
 };
 
 #define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
@@ -7007,6 +7147,7 @@ IPC_INLINE int ipc_channel_sem_hold_(const struct ipc_channel_shm_ *own, unsigne
 {
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
+    take[1].sem_op = own->worth;
     take[0].sem_num = take[1].sem_num = (unsigned short)place;
     return semop(own->sem, take, 2);
 }
@@ -7015,6 +7156,7 @@ IPC_INLINE void ipc_channel_sem_give_back_(const struct ipc_channel_shm_ *own, u
 {
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
 
+    gone.sem_op = (short)-own->worth;
     gone.sem_num = (unsigned short)place;
     (void)semop(own->sem, &gone, 1);
 }
@@ -7080,6 +7222,7 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     if (self == MAP_FAILED)
         return ipc_channel_refuse_errno_(ch, "map a page for");
     own->self = (uint64_t *)self;
+    own->worth = (short)((ch->role & IPC_BOTH) + 1);
     if (!ipc_wipe_on_fork_(self, page))
         own->word = ipc_shm_last_self_();
     own->me.alive = ipc_channel_sem_alive_;
@@ -7090,6 +7233,29 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     if (errno != EAGAIN)
         return ipc_channel_refuse_errno_(ch, "take a place at");
     return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
+}
+
+/* Do our role and that of the other side fit, if it is there? If not, both are told: a listener goes
+ * on, for the next one. Versions before this one do not tell their roles. 0 or -EPROTO. */
+IPC_INLINE int ipc_channel_sem_check_roles_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+    struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
+    int value = semctl(own->sem, listener, GETVAL);
+    unsigned other = value > 1 && value <= 1 + (int)IPC_BOTH ? (unsigned)value - 1 : 0, half;
+
+    if (other == 0 || ipc_channel_ring_roles_fit_(listener ? ch->role : other,
+                                                  listener ? other : ch->role))
+        return 0;
+    ck_pr_store_64(&head->misfit[listener], 1);
+    if (listener) {
+        ck_pr_store_64(&head->misfit[0], 1);
+        return 0;
+    }
+    half = (other & IPC_RECV) == 0;
+    ipc_channel_find_sleeper_(ch, own->mem + IPC_CHANNEL_SHM_HEAD_ + half * own->half, &own->me);
+    (void)snprintf(own->me.why, sizeof own->me.why, "%s", ipc_channel_loss_text_(-EPROTO));
+    return -EPROTO;
 }
 
 /* Frees our end of a ring: a process that has it is dead, as we have the place. The listener makes
@@ -7310,9 +7476,13 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
         if (rc != 0)
             return rc;
     }
-    do
-        rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
-    while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
+    ch->ring->misfit = &((struct ipc_channel_shm_head_ *)(void *)own->mem)->misfit[!listener];
+    ck_pr_store_64(ch->ring->misfit, 0);
+    do {
+        rc = ipc_channel_sem_check_roles_(ch, listener);
+        if (rc == 0)
+            rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
+    } while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
     return rc;
 }
 
@@ -7998,7 +8168,7 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return ch->in;
     if (own->polls >= 0)
         return own->polls;
-    own->polls = epoll_create1(EPOLL_CLOEXEC);
+    own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
      * the descriptor is readable at first, and the recv that finds nothing then arms it. */
     rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
@@ -9473,7 +9643,7 @@ IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch)
     if (s == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory for clients");
     ch->server = s;
-    s->polls = epoll_create1(EPOLL_CLOEXEC);
+    s->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     if (s->polls < 0 || ipc_channel_heed_listener_(ch, EPOLL_CTL_ADD, 1) != 0)
         return ipc_channel_refuse_errno_(ch, "wait for clients of");
     return 0;

@@ -211,7 +211,10 @@
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
  *       type; or, with ipc_notify.h, a bell of the ring is not of the kind IPC_NOTIFY_FUTEX, as
- *       all are that rings make. -EROFS: the memory may only be read here, see broadcasts below.
+ *       all are that rings make. -EROFS: the memory may only be read here, see broadcasts below. A
+ *       handle that is attached must be detached first: what it has is overwritten unread, as it
+ *       may be a variable without a value, and its end stays taken until the segment is closed, or
+ *       this process ends; where `me` is NULL, for good.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -1680,7 +1683,8 @@ IPC_INLINE int ipc_spsc_producer_renew_(void *handle, struct ipc_peer *me)
  * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
  * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
  * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused answers push
- * with that error; a handle that was detached, with -EINVAL.
+ * with that error; a handle that was detached, with -EINVAL. One that is attached must be detached
+ * first: see NAME_END_attach.
  *
  *   0
  *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
@@ -9932,7 +9936,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         remedy = ": build its programs with the same type and headers, or use another name";
     if (rc == -EBUSY)
         remedy = strncmp(what, "this process", 12) == 0
-                     ? ": detach it first"
+                     ? ": detach it first, or close the segment if its handle is lost"
                      : ": detach there, or end that process (ipc_top shows which), first";
     (void)snprintf(me->why, sizeof me->why, "ring '%.60s': %s%s", name, what, remedy);
     return rc;

@@ -84,6 +84,8 @@
  *   - A channel has two threads of ZeroMQ, and about twelve descriptors, and one for each client.
  *     libzmq goes on to accept where the descriptors are used up, and is busy with that. Fix:
  *     RLIMIT_NOFILE.
+ *   - libzmq opens descriptors 0 to 2 where the program was started without them, and what is
+ *     printed goes into them. Fix: open /dev/null three times at first.
  *   - A child that was forked has the connections, too, so that the others are told of the end of
  *     the parent only after the child has ended. Fix: fork first; exec closes them.
  *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends:
@@ -481,7 +483,7 @@ IPC_INLINE ino_t ipc_zmq_inode_(int fd)
 /* A descriptor of one's own of a connection, or -1: it is closed. */
 IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
 {
-    int own = ino != 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int own = ino != 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 
     if (own >= 0 && ipc_zmq_inode_(own) != ino)
         ipc_channel_close_fd_(&own);
@@ -1231,7 +1233,7 @@ IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
     (void)snprintf(endpoint, sizeof endpoint, ipc_channel_is_unix_(ch) ? "ipc://%s" : "tcp://*:1",
                    ch->address);
     for (i = 0; rc == 0 && bad == 0 && i < own->socket.count; i++) {
-        fd = fcntl(own->socket.sockets[i], F_DUPFD_CLOEXEC, 0);
+        fd = fcntl(own->socket.sockets[i], F_DUPFD_CLOEXEC, 3);
         bad |= fd < 0 || ipc_zmq_set_(own->main, ZMQ_USE_FD, fd) | zmq_bind(own->main, endpoint);
     }
     return rc == 0 && bad != 0 ? ipc_zmq_refuse_(ch, "listen") : rc;
@@ -1738,8 +1740,8 @@ IPC_INLINE int ipc_zmq_open_(struct ipc_channel *ch, int64_t deadline)
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
     e.data.u32 = (uint32_t)IPC_ZMQ_TIMER_;
-    own->polls = epoll_create1(EPOLL_CLOEXEC);
-    own->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
+    own->timer = ipc_move_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (own->timer < 0 || epoll_ctl(own->polls, EPOLL_CTL_ADD, own->timer, &e) != 0)
         return ipc_channel_refuse_errno_(ch, "wait for");
     return ipc_zmq_is_listener_(ch) ? ipc_zmq_listen_(ch, deadline) : ipc_zmq_reach_(ch, deadline);

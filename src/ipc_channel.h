@@ -91,9 +91,13 @@
  *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
  *     roles (both send; one waits for what the other one does not send), -EMSGSIZE where one asked by
  *     options.max to send what the other one does not take. Otherwise the smaller maximum counts.
+ *     Over ring: and sysvshm: open tells the side that comes later, and where its role does not fit,
+ *     a call of the other side says so once, too, and goes on.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
+ *     No channel but fd: has descriptor 0, 1 or 2: what a program prints goes into none, also where
+ *     it was started with these closed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
  *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent while it
  *     lives, and then the child, as after daemon(): the other side may be told the parent's end

@@ -82,6 +82,8 @@
  *   - A channel has two threads of ZeroMQ, and about twelve descriptors, and one for each client.
  *     libzmq goes on to accept where the descriptors are used up, and is busy with that. Fix:
  *     RLIMIT_NOFILE.
+ *   - libzmq opens descriptors 0 to 2 where the program was started without them, and what is
+ *     printed goes into them. Fix: open /dev/null three times at first.
  *   - A child that was forked has the connections, too, so that the others are told of the end of
  *     the parent only after the child has ended. Fix: fork first; exec closes them.
  *   - The descriptor of ipc_channel_fd is polled for reading, also on a channel that only sends:

@@ -958,6 +958,106 @@ static void unlink_removes_only_its_own_key(void **state)
     IS(ipc_channel_unlink(uri), 0);
 }
 
+/* ------------------------------------------------------------------ descriptors 0 to 2 */
+
+static int standard[3];
+
+/* Closes 0 to 2, as of a daemon that was started without them. */
+static void hide_standard(void)
+{
+    int i;
+
+    for (i = 0; i < 3; i++)
+        standard[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+    for (i = 0; i < 3; i++)
+        (void)close(i);
+}
+
+/* Opens them again. Returns which of them something else has taken meanwhile, a bit for each. */
+static unsigned show_standard(void)
+{
+    unsigned taken = 0;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        taken |= fcntl(i, F_GETFD) >= 0 ? 1u << i : 0u;
+        if (standard[i] >= 0)
+            (void)dup2(standard[i], i);
+        else
+            (void)close(i);
+        (void)close(standard[i]);
+    }
+    return taken;
+}
+
+/* Opens the channel, where 0 to 2 are closed. */
+static void opens_without_standard(unsigned role, unsigned clients)
+{
+    struct ipc_channel_options how;
+    unsigned taken;
+    int rc;
+
+    memset(&how, 0, sizeof how);
+    how.max = (row->is & RING) != 0 ? 30000 : 0;
+    how.clients = (role & IPC_LISTEN) != 0 ? clients : 0;
+    hide_standard();
+    rc = ipc_channel_open_with(&ch, uri, role, ipc_in_ms(LONG_MS), &how);
+    taken = show_standard();
+    must_(rc == 0, uri, ipc_channel_why(&ch), __FILE__, __LINE__);
+    is_(taken, 0, uri, __FILE__, __LINE__);
+}
+
+static void sends_without_standard(struct child *up, void *arg)
+{
+    unsigned taken;
+    int rc;
+
+    (void)arg;
+    if (!NAMED("pipe")) /* inherited */
+        opens_without_standard(listens(IPC_SEND), 0);
+    hide_standard();
+    rc = ipc_channel_send(&ch, "hello", 5, ipc_in_ms(LONG_MS));
+    (void)ipc_channel_fd(&ch);
+    taken = show_standard();
+    is_(rc, 0, uri, __FILE__, __LINE__);
+    is_(taken, 0, uri, __FILE__, __LINE__);
+    tell(up, 0);
+    (void)hear(up);
+    ipc_channel_close(&ch);
+}
+
+/* What is printed goes there, and never into a channel. */
+static void no_channel_takes_a_standard_descriptor(void **state)
+{
+    unsigned clients, taken;
+    struct child c;
+    int64_t n;
+
+    (void)state;
+    for (clients = 0; clients <= 2; clients += 2)
+        EACH_ROW(clients != 0 ? ACCEPTS : 0)
+        {
+            if ((row->is & SENDER) == 0)
+                opens_without_standard(listens(IPC_RECV), clients);
+            c = spawn(sends_without_standard, NULL);
+            if ((row->is & SENDER) != 0) {
+                (void)hear(&c);
+                opens_without_standard(IPC_RECV, 0);
+            }
+            hide_standard();
+            n = ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS));
+            (void)ipc_channel_fd(&ch);
+            taken = show_standard();
+            is_(n, 5, uri, __FILE__, __LINE__);
+            is_(taken, 0, uri, __FILE__, __LINE__);
+            if ((row->is & SENDER) == 0)
+                (void)hear(&c);
+            tell(&c, 0);
+            finish(&c);
+            over();
+        }
+}
+
 /* ------------------------------------------------------------------ all of them */
 
 int main(int argc, char **argv)
@@ -981,6 +1081,7 @@ int main(int argc, char **argv)
         TEST(unlink_removes_only_what_its_mechanism_made),
         TEST(unlink_removes_only_its_own_key),
         TEST(removed_semaphores_end_each_wait),
+        TEST(no_channel_takes_a_standard_descriptor),
     };
 
     prepare(argc, argv);

@@ -1005,6 +1005,76 @@ static void sharing_is_refused_where_there_is_none(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ roles */
+
+static void finds_no_place(struct child *up, void *arg)
+{
+    struct ipc_channel client;
+
+    (void)up;
+    IS(ipc_channel_open(&client, uri, *(unsigned *)arg, ipc_in_ms(LONG_MS)), -EPROTO);
+    MUST(strstr(ipc_channel_why(&client), "roles") != NULL);
+}
+
+/* One call of the listener, and the next, which knows nothing of it any more. */
+static void is_told_of_roles(unsigned role, int64_t next)
+{
+    int64_t rc;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        rc = role == IPC_SEND ? ipc_channel_send(&ch, "x", 1, ipc_in_ms(i == 0 ? LONG_MS : 0))
+                              : ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(i == 0 ? LONG_MS : 0));
+        is_(rc, i == 0 ? -EPROTO : next, uri, __FILE__, __LINE__);
+        MUST(i > 0 || strstr(ipc_channel_why(&ch), "roles") != NULL);
+    }
+}
+
+/* As over sockets, but that open tells the side that comes later. */
+static void roles_that_do_not_fit_a_ring_are_refused(void **state)
+{
+    static const unsigned roles[][3] = {{IPC_RECV, IPC_BOTH, IPC_SEND},
+                                        {IPC_RECV, IPC_RECV, IPC_SEND},
+                                        {IPC_SEND, IPC_SEND, IPC_RECV},
+                                        {IPC_SEND, IPC_BOTH, IPC_RECV}};
+    struct ipc_channel one;
+    struct child c;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 8; i++) {
+        const unsigned *is = roles[i % 4];
+        unsigned misfit = is[1];
+
+        choose(row_of(i < 4 ? "ring" : "sysvshm"));
+        IS(ipc_channel_open(&ch, uri, is[0] | IPC_LISTEN, ipc_in_ms(LONG_MS)), 0);
+        c = spawn(finds_no_place, &misfit);
+        if (is[0] == IPC_SEND)
+            finish(&c);
+        is_told_of_roles(is[0], is[0] == IPC_SEND ? 0 : -ETIMEDOUT);
+        if (is[0] != IPC_SEND)
+            finish(&c);
+        IS(ipc_channel_open(&one, uri, is[2], ipc_in_ms(LONG_MS)), 0);
+        if (is[0] == IPC_SEND)
+            IS(ipc_channel_recv(&one, scratch, 10, ipc_in_ms(LONG_MS)), 1);
+        else
+            IS(ipc_channel_send(&one, "x", 1, ipc_in_ms(LONG_MS)), 0);
+        ipc_channel_close(&one);
+        ipc_channel_close(&ch);
+        IS(ipc_channel_unlink(uri), 0); /* a ring keeps the message */
+    }
+    /* The other side was there first, in rings that another listener has left. */
+    IS(ipc_channel_open(&ch, uri, IPC_BOTH | IPC_LISTEN, ipc_in_ms(LONG_MS)), 0);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_open(&one, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND | IPC_LISTEN, ipc_in_ms(LONG_MS)), 0);
+    is_told_of_roles(IPC_SEND, 0);
+    IS(ipc_channel_send(&one, "x", 1, ipc_in_ms(LONG_MS)), -EPROTO);
+    ipc_channel_close(&one);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_unlink(uri), 0);
+}
+
 /* ------------------------------------------------------------------ all of them */
 
 int main(int argc, char **argv)
@@ -1034,6 +1104,7 @@ int main(int argc, char **argv)
         TEST(scribbled_length_is_told),
         TEST(a_shared_ring_has_places_for_all_its_receivers),
         TEST(sharing_is_refused_where_there_is_none),
+        TEST(roles_that_do_not_fit_a_ring_are_refused),
     };
 
     prepare(argc, argv);

@@ -176,6 +176,68 @@ static void opening_reads_the_end_of_a_log_only(void **state)
     close_both();
 }
 
+static void open_with_max(struct ipc_channel *ch, unsigned role, size_t max, int64_t offset,
+                          uint64_t mark, int want)
+{
+    struct ipc_channel_options how;
+
+    memset(&how, 0, sizeof how);
+    how.max = max;
+    how.offset = offset;
+    how.mark = mark;
+    is_(ipc_channel_open_with(ch, uri, role, ipc_in_ms(LONG_MS), &how), want, ipc_channel_why(ch),
+        __FILE__, __LINE__);
+    MUST(want != -EMSGSIZE || strstr(ipc_channel_why(ch), "options.max is 1000 here") != NULL);
+}
+
+/* A message above the maximum of a receiver, or of the next sender, is no damage. */
+static void larger_messages_are_told_and_stay(void **state)
+{
+    static char message[20000];
+    struct ipc_channel_facts at;
+    struct stat st;
+    int i, fd;
+
+    (void)state;
+    open_out();
+    open_with_max(&in, IPC_RECV, 1000, 0, 0, 0);
+    sends(1, 1);
+    IS(ipc_channel_send(&out, message, sizeof message, IPC_NOW), 0);
+    receives(1, 1);
+    at = place_of(&in);
+    for (i = 0; i < 3; i++) {
+        IS(ipc_channel_recv(&in, message, sizeof message, ipc_in_ms(i * LONG_MS)), -EMSGSIZE);
+        MUST(strstr(ipc_channel_why(&in), "20000 bytes at offset 40: options.max is 1000") != NULL);
+        IS(place_of(&in).next, sizeof message);
+        IS(place_of(&in).offset, at.offset);
+        MUST(ipc_channel_wait_any((struct ipc_channel *[]){&in}, 1, ipc_in_ms(LONG_MS)) == 0);
+    }
+    close_both();
+    open_with_max(&in, IPC_RECV, 1000, at.offset, at.mark, 0); /* the place that was told */
+    IS(ipc_channel_recv(&in, message, sizeof message, IPC_NOW), -EMSGSIZE);
+    ipc_channel_close(&in);
+    open_with_max(&in, IPC_RECV, 20000, at.offset, at.mark, 0);
+    IS(ipc_channel_recv(&in, message, sizeof message, IPC_NOW), sizeof message);
+    at = place_of(&in);
+    ipc_channel_close(&in);
+    open_with_max(&in, IPC_RECV, 1000, -1, 0, -EMSGSIZE);
+    open_with_max(&in, IPC_RECV, 1000, at.offset, 0, -EMSGSIZE);
+    open_with_max(&in, IPC_RECV, 1000, at.offset, at.mark, -EMSGSIZE);
+    open_with_max(&out, IPC_SEND | IPC_LISTEN, 1000, 0, 0, -EMSGSIZE);
+    IS(size_of(path), at.offset); /* nothing was cut off */
+    /* One that is not all there may never be. */
+    open_with_max(&in, IPC_RECV, 1000, 0, 0, 0);
+    receives(1, 1);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    MUST(fd >= 0 && ftruncate(fd, at.offset - 1) == 0 && fstat(fd, &st) == 0);
+    (void)close(fd);
+    gets_nothing();
+    open_out();
+    sends(2, 1);
+    receives(2, 1);
+    close_both();
+}
+
 #define BEGIN 131072 /* of what seems to be records, far enough from the first */
 #define SEEM 32768
 #define LARGE 262144
@@ -919,6 +981,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(opening_reads_the_end_of_a_log_only),
+        TEST(larger_messages_are_told_and_stay),
         TEST(a_hostile_log_is_not_read_again_and_again),
         TEST(end_is_found_in_spite_of_what_messages_say),
         TEST(followers_of_a_cut_log_are_told_once),

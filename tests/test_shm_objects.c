@@ -955,6 +955,30 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
     ipc_shm_close(&seg);
 }
 
+/* Nobody can know whether a handle is attached, or has never had a value. Its end is not lost for good. */
+static void an_end_whose_handle_was_overwritten_is_had_back(void **state)
+{
+    struct small_ring_producer out;
+    struct small message = {1};
+    struct ipc_shm seg;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
+    DONE(small_ring_producer_create(&out, &seg, "ring", 64), &seg);
+    REFUSED(small_ring_producer_create(&out, &seg, "ring", 64), -EBUSY, &seg,
+            "this process has taken this end of the ring");
+    MUST(strstr(ipc_shm_why(&seg), ": detach it first, or close the segment if its handle is lost"));
+    MUST(small_ring_push(&out, &message) == -EBUSY);
+    small_ring_producer_detach(&out);
+    REFUSED(small_ring_producer_open(&out, &seg, "ring"), -EBUSY, &seg, "close the segment");
+    ipc_shm_close(&seg);
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    DONE(small_ring_producer_open(&out, &seg, "ring"), &seg);
+    MUST(small_ring_push(&out, &message) == 0);
+    small_ring_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
 /* The footprint is no proof: two messages of 16 and 24 bytes take the same slots. */
 static void create_compares_what_is_there_also_where_the_size_is_the_same(void **state)
 {
@@ -1114,6 +1138,7 @@ int main(int argc, char **argv)
         TEST(a_handle_that_is_not_open_says_so),
         TEST(a_refusal_says_what_helps),
         TEST(ring_of_another_type_or_capacity_is_refused_with_both_numbers),
+        TEST(an_end_whose_handle_was_overwritten_is_had_back),
         TEST(create_compares_what_is_there_also_where_the_size_is_the_same),
         TEST(ring_of_another_version_of_the_type_is_refused),
         TEST(dead_producer_is_succeeded_behind_its_last_message),

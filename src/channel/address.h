@@ -87,7 +87,7 @@ IPC_INLINE int ipc_channel_shorten_path_(struct ipc_channel *ch, char *to, size_
         (void)snprintf(folder, sizeof folder, "%.*s", (int)(base - ch->address) + 1, ch->address);
         base++;
     }
-    *dir = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    *dir = ipc_move_fd_(open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC));
     if (*dir < 0)
         return ipc_channel_refuse_errno_(ch, "open the folder of");
     n = snprintf(to, room, "/proc/self/fd/%d/%s", *dir, base);
@@ -215,7 +215,7 @@ IPC_INLINE int ipc_channel_is_stale_(const struct ipc_channel *ch, const struct 
 
     if (ipc_channel_check_type_(ch->address, S_IFSOCK) != 0)
         return 0;
-    probe = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    probe = ipc_move_fd_(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (probe >= 0)
         stale = connect(probe, at->ai_addr, at->ai_addrlen) != 0 && errno == ECONNREFUSED;
     ipc_channel_close_fd_(&probe);
@@ -230,7 +230,8 @@ IPC_INLINE int ipc_channel_lock_file_(const char *path, int64_t deadline)
     int lock, rc;
 
     for (;;) {
-        lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        lock = ipc_move_fd_(
+            open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
         if (lock < 0)
             return -errno;
         rc =
@@ -290,7 +291,7 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct ad
 
 IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
 {
-    int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = ipc_move_fd_(socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
 }
@@ -335,7 +336,7 @@ IPC_INLINE int ipc_channel_gather_sockets_(struct ipc_channel *ch)
 
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
-    own->listener = epoll_create1(EPOLL_CLOEXEC);
+    own->listener = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     for (i = 0; i < own->count; i++)
         if (own->listener < 0 || epoll_ctl(own->listener, EPOLL_CTL_ADD, own->sockets[i], &e) != 0)
             return ipc_channel_refuse_errno_(ch, "wait at all addresses of");

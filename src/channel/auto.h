@@ -532,7 +532,7 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return ch->in;
     if (own->polls >= 0)
         return own->polls;
-    own->polls = epoll_create1(EPOLL_CLOEXEC);
+    own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
      * the descriptor is readable at first, and the recv that finds nothing then arms it. */
     rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);

@@ -24,6 +24,9 @@
  *   Access    Each process that the file's mode permits. The file of a user other than this one,
  *             root and options.user is refused. While the sender lives, a second one is refused:
  *             -EBUSY. What other programs append is cut off by the next send.
+ *   Sizes     A message above the receiver's options.max stays, -EMSGSIZE at each call, until the
+ *             receiver is opened with a larger maximum at the place that ipc_channel_info tells. A
+ *             sender is refused where a message near the end of the log is above its own.
  *   Loss      No call reports it.
  *   Limits    The disk, and RLIMIT_FSIZE: a host that lowers it below the size of its open log gets
  *             SIGXFSZ. A log outlives its processes, and survives the machine's restart as far as
@@ -92,6 +95,8 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
     if (fstat(ch->in, &st) != 0)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, st.st_size);
+    if (rc == -EMSGSIZE)
+        return rc;
     if (rc != 0 && rc != -EPROTO && rc != -EBADMSG)
         return ipc_channel_refuse_(ch, rc, "file: cannot read '%s': %s", ch->address,
                                    strerror(-rc));
@@ -102,8 +107,10 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
                           !ipc_channel_may_be_unfinished_(ch, st.st_size - own->offset));
     if (bad)
         return ipc_channel_refuse_(ch, own->offset > 0 ? -EBADMSG : -EPROTO,
-                                   "file: '%s' has no record of ipc_channel.h at offset %lld",
-                                   ch->address, (long long)own->offset);
+                                   "file: '%s' has no record of ipc_channel.h at offset %lld%s",
+                                   ch->address, (long long)own->offset,
+                                   rc == -EBADMSG ? ", or all near its end are above options.max"
+                                                  : "");
     if (st.st_size > own->offset && ftruncate(ch->in, (off_t)own->offset) != 0)
         return ipc_channel_refuse_errno_(ch, "cut");
     own->lost = 0;
@@ -164,7 +171,8 @@ IPC_INLINE int ipc_channel_log_open_file_(struct ipc_channel *ch, int64_t deadli
 
     if (*ch->address == '\0')
         return ipc_channel_refuse_(ch, -EINVAL, "file: a path must follow: file:/tmp/log");
-    while ((ch->in = open(ch->address, flags, 0600)) < 0 && errno == ENOENT && !writes) {
+    while ((ch->in = ipc_move_fd_(open(ch->address, flags, 0600))) < 0 && errno == ENOENT &&
+           !writes) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, nap, "file: no '%s' until the deadline", ch->address);
@@ -264,14 +272,16 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, offset < 0 || offset > st.st_size ? st.st_size : offset);
     if (offset < 0)
-        return rc == 0 ? 0
-                       : ipc_channel_refuse_(ch, rc, "file: '%s' has no record at its end",
-                                             ch->address);
+        return rc == 0 || rc == -EMSGSIZE
+                   ? rc
+                   : ipc_channel_refuse_(ch, rc, "file: '%s' has no record at its end%s",
+                                         ch->address, rc == -EBADMSG ? ", or above options.max" : "");
     if (own->offset == offset && (mark == 0 || own->mark == mark))
         return 0;
-    if (mark == 0 && offset <= st.st_size)
-        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                   ch->address, (long long)offset);
+    if (mark == 0 && offset <= st.st_size && rc != -EMSGSIZE)
+        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld%s",
+                                   ch->address, (long long)offset,
+                                   rc == -EBADMSG ? ", or all before it are above options.max" : "");
     if (own->id != 0 && mark != 0 &&
         ipc_channel_log_follows_(ch, offset, st.st_size, mark, &budget)) {
         own->offset = offset; /* what is before it is damaged */
@@ -279,6 +289,8 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
         own->mark = mark;
         return 0;
     }
+    if (rc == -EMSGSIZE)
+        return rc;
     ipc_channel_log_rewind_(ch);
     own->stale = 1;
     return 0;
@@ -303,7 +315,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     rc = ipc_channel_log_begin_(ch, deadline);
     if (rc != 0 || writes)
         return rc;
-    own->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    own->changes = ipc_move_fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (own->changes >= 0) {
         own->last = ipc_end_last_(own->changes);
         ipc_channel_log_watch_(ch);
@@ -622,6 +634,22 @@ IPC_INLINE int ipc_channel_log_doubt_(struct ipc_channel *ch, int tries, int64_t
     return rc == -ETIMEDOUT && tries < 3 ? 0 : rc;
 }
 
+/* The message of the record in rx is above `max`. It stays. -EMSGSIZE; -EAGAIN: not all of it is there
+ * yet. */
+IPC_INLINE int64_t ipc_channel_log_keep_larger_(struct ipc_channel *ch)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    size_t n = ipc_channel_get_(ch->rx.data + ch->rx.begin);
+    struct stat st;
+
+    if (fstat(ch->in, &st) != 0 ||
+        st.st_size < own->offset + (int64_t)(IPC_CHANNEL_RECORD_ + n))
+        return -EAGAIN;
+    own->unread = 1; /* the next call looks anew */
+    ch->next = n;
+    return ipc_channel_log_refuse_larger_(ch);
+}
+
 IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
                                          int64_t deadline)
 {
@@ -641,6 +669,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         n = ipc_channel_check_record_(ch);
         if (n >= 0)
             return ipc_channel_log_take_(ch, to, size, n);
+        if (n == -EMSGSIZE)
+            own->unread = own->check = 1;
         if (ipc_clock() >= own->look) {
             own->look = ipc_in_ms(own->watch >= 0 ? 1000 : 10);
             own->unread = own->check = 1;
@@ -660,6 +690,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         if (rc < 0)
             return rc;
         own->unread = own->check = (unsigned)rc; /* the old file is read once more */
+        if (n == -EMSGSIZE && ipc_channel_log_keep_larger_(ch) == -EMSGSIZE)
+            return n;
         if (rc > 0)
             rc = moved++ > 0 ? ipc_channel_log_go_on_(ch) : 0;
         else if (n == -EBADMSG && ipc_channel_has_bytes_behind_(ch))
@@ -690,9 +722,10 @@ IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
 {
     const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    int64_t n = ipc_channel_check_record_(ch);
 
-    return own->stale || own->unread || own->check || ipc_clock() >= own->look ||
-           ipc_channel_check_record_(ch) >= 0;
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0 ||
+           n == -EMSGSIZE;
 }
 
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,

@@ -132,16 +132,28 @@ IPC_INLINE uint32_t ipc_channel_log_key_(uint64_t id, int64_t offset)
     return (uint32_t)(h >> 48);
 }
 
-/* The length of the message whose record is at an offset, or -EBADMSG. */
+/* The length of the message whose record is at an offset; -EMSGSIZE: it is above `max`; -EBADMSG. */
 IPC_INLINE int64_t ipc_channel_record_length_(const struct ipc_channel *ch, const unsigned char *at,
                                               int64_t offset)
 {
     uint32_t n = ipc_channel_get_(at), key = ipc_channel_get_(at + 4) ^ n ^ IPC_CHANNEL_CHECK_;
 
-    if (key >> 16 != 0 || n > ch->max) /* nearly all of what is no record */
+    if (key >> 16 != 0 || n > UINT32_MAX / 2) /* nearly all of what is no record */
         return -EBADMSG;
-    return key == ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset) ? (int64_t)n
-                                                                             : -EBADMSG;
+    if (key != ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset))
+        return -EBADMSG;
+    return n <= ch->max ? (int64_t)n : -EMSGSIZE;
+}
+
+/* Keeps a sentence about the record in rx, whose message is above `max`. */
+IPC_INLINE int ipc_channel_log_refuse_larger_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EMSGSIZE,
+                               "file: '%s' has a message of %lu bytes at offset %lld: options.max "
+                               "is %zu here",
+                               ch->address,
+                               (unsigned long)ipc_channel_get_(ch->rx.data + ch->rx.begin),
+                               (long long)ipc_channel_get_log_(ch)->offset, ch->max);
 }
 
 /* Writes the head of a file. */
@@ -197,7 +209,8 @@ IPC_INLINE int ipc_channel_log_take_head_(struct ipc_channel *ch, const unsigned
 }
 
 /* Checks the record at rx.begin. The message's length; -EAGAIN: not all of the record is in rx;
- * -EBADMSG: this is no record, or none that follows the one before. */
+ * -EMSGSIZE: its message is above `max`; -EBADMSG: this is no record, or none that follows the one
+ * before. */
 IPC_INLINE int64_t ipc_channel_check_record_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
@@ -322,11 +335,11 @@ IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, in
 
 /* Steps behind the last record that is whole before `limit`, or a bad one. A file without bytes,
  * or with a part of a head, has its end at 0. 0; -EPROTO: the file is no log; -EBADMSG: no record
- * is near there; or what pread says. */
+ * is near there; -EMSGSIZE: one near there is above `max`; or what pread says. */
 IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n, got = 1;
+    int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n = 0, got = 1;
     int64_t budget = 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_), floor = limit - budget;
     unsigned char head[IPC_CHANNEL_LOG_HEAD_];
     ssize_t have = pread(ch->in, head, sizeof head, 0);
@@ -346,14 +359,17 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
     }
     if (!found && from > first)
         return -EBADMSG;
-    while (got > 0 && own->offset < limit) {
+    while (rc == 0 && got > 0 && own->offset < limit) {
         while (own->offset < limit && (n = ipc_channel_check_record_(ch)) >= 0)
             ipc_channel_pass_record_(ch, n);
-        got = ipc_channel_log_read_(ch);
+        if (n == -EMSGSIZE)
+            rc = ipc_channel_log_refuse_larger_(ch);
+        else
+            got = ipc_channel_log_read_(ch);
     }
     ch->rx.begin = ch->rx.end = 0;
     own->unread = 1;
-    return got < 0 ? (int)got : 0;
+    return got < 0 ? (int)got : rc;
 }
 
 #endif

@@ -60,13 +60,14 @@ IPC_INLINE int ipc_channel_mq_find_(struct ipc_channel *ch, const char *name, st
     int listener = (ch->role & IPC_LISTEN) != 0;
 
     for (;;) {
-        ch->in = (int)mq_open(name, how);
+        ch->in = ipc_move_fd_((int)mq_open(name, how));
         if (ch->in >= 0)
             return 0;
         rc = -errno;
         if (rc == -ENOENT && listener) {
-            ch->in = (int)mq_open(name, how | O_CREAT | O_EXCL, 0600,
-                                  ch->how.depth != 0 || ch->how.max != 0 ? want : NULL);
+            ch->in = ipc_move_fd_((int)mq_open(
+                name, how | O_CREAT | O_EXCL, 0600,
+                ch->how.depth != 0 || ch->how.max != 0 ? want : NULL));
             if (ch->in >= 0)
                 return 1;
             rc = -errno;

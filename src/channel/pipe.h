@@ -32,11 +32,13 @@ IPC_INLINE int ipc_channel_make_pipe_(struct ipc_channel *ch, int *in, int *out)
 {
     int fds[2];
 
-    if (syscall(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK) != 0)
-        return ipc_channel_refuse_(ch, -errno, "cannot make a pipe: %s", strerror(errno));
-    *in = fds[0];
-    *out = fds[1];
-    return 0;
+    if (syscall(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK) == 0) {
+        *out = ipc_move_fd_(fds[1]);
+        *in = ipc_move_fd_(fds[0]);
+        if (*in >= 0 && *out >= 0)
+            return 0;
+    }
+    return ipc_channel_refuse_(ch, -errno, "cannot make a pipe: %s", strerror(errno));
 }
 
 IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
@@ -108,7 +110,8 @@ static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
 IPC_INLINE int ipc_channel_fifo_open_end_(struct ipc_channel *ch)
 {
     int reads = (ch->role & IPC_RECV) != 0, rc;
-    int fd = open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    int fd = ipc_move_fd_(
+        open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
     struct stat st;
 
     if (fd < 0)

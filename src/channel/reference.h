@@ -43,11 +43,13 @@
  *   -ENODEV         udp: no interface has that name, or no route leads to the group
  *   -EPROTO         what is there is something else, has another geometry, or is published in another
  *                   way; unix:, unix-seq:, tcp:, auto: the roles do not fit, which the first call of
- *                   both sides tells, and again when that client comes again
+ *                   both sides tells, and again when that client comes again; ring:, sysvshm: the
+ *                   same, told by open of the later side, and by one call of the other one
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; file: less than
+ *                   a message near the end of the log, or options.offset; over unix:,
  *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
  *   -E2BIG          tcp:, udp: the name has more than 16 addresses to listen at
  *   -ENAMETOOLONG   the address is too long
@@ -115,7 +117,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *   -ETIMEDOUT   no message until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EMSGSIZE    the message is larger than size, and stays: ipc_channel_info tells its length
- *                (but sysv:)
+ *                (but sysv:); file: or above options.max here
  *   -EPIPE       the other side is gone, and all that it sent was received; or the queue was
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the

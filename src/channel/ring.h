@@ -67,6 +67,7 @@ struct ipc_channel_ring_ {
     int awaits;              /* a client: no term is for it yet */
     struct ipc_shm_object answers; /* a client of a server: the rings of answers; else no memory */
     int rejoins;                   /* the same: it was told of the loss, and begins anew */
+    uint64_t *misfit; /* not 0: a process came whose role does not fit; NULL: each fits, or auto: */
 };
 
 /* Of ring_poll.h. */
@@ -253,6 +254,68 @@ IPC_INLINE uint32_t ipc_channel_ring_type_(const struct ipc_channel *ch)
     return ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
 }
 
+/* ------------------------------------------------------------------ roles */
+
+#define IPC_CHANNEL_NO_RING_ 0x656e6f6eu /* "none": the type of what stands for a ring that is not used */
+
+/* Does the client send only what the listener receives, and wait only for what it sends? */
+IPC_INLINE int ipc_channel_ring_roles_fit_(unsigned listener, unsigned client)
+{
+    return ((client & IPC_SEND) == 0 || (listener & IPC_RECV) != 0) &&
+           ((client & IPC_RECV) == 0 || (listener & IPC_SEND) != 0);
+}
+
+/* Has a process come whose role does not fit? That is reported once. */
+IPC_INLINE int ipc_channel_has_misfit_(const struct ipc_channel_ring_ *r)
+{
+    return r->misfit != NULL && ck_pr_load_64(r->misfit) != 0;
+}
+
+/* A listener in one direction: puts something in the place of the other ring, which tells clients that
+ * there will be none, and is where they leave word. */
+IPC_INLINE void ipc_channel_mark_unused_(struct ipc_channel *ch)
+{
+    const char *name = (ch->role & IPC_RECV) != 0 ? "from" : "to";
+    struct ipc_shm *seg = &ch->ring->seg;
+    struct ipc_shm_object o;
+    int rc = ipc_shm_make(seg, name, IPC_CHANNEL_NO_RING_, IPC_SHM_LINE, &o);
+
+    if (rc == 0)
+        rc = ipc_shm_publish(seg, &o);
+    else if (rc == -EEXIST)
+        rc = ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o);
+    if (rc != 0)
+        return;
+    ch->ring->misfit = (uint64_t *)o.mem;
+    ck_pr_store_64(ch->ring->misfit, 0);
+}
+
+/* The other side may sleep at this ring: attaches to its bells, which are posted as we leave. */
+IPC_INLINE void ipc_channel_find_sleeper_(struct ipc_channel *ch, void *ring, struct ipc_peer *me)
+{
+    struct ipc_spsc_shared *s = (struct ipc_spsc_shared *)ring;
+
+    (void)ipc_channel_attach_bells_(ch, me, &ch->ring->data, s->data_bell, &ch->ring->space,
+                                    s->space_bell);
+}
+
+/* The object of that name is no ring of this kind. Where the listener does not use it, tells both sides.
+ * Returns -EPROTO. */
+IPC_INLINE int ipc_channel_refuse_ring_(struct ipc_channel *ch, const char *name)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+    struct ipc_shm_object o, other;
+
+    if (ipc_shm_is_read_only_(seg) || ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o) != 0 ||
+        o.size < IPC_SHM_LINE)
+        return -EPROTO;
+    ck_pr_store_64((uint64_t *)o.mem, 1);
+    if (ipc_shm_find(seg, strcmp(name, "to") == 0 ? "from" : "to", IPC_RECORD_TYPE, &other) == 0 &&
+        other.size >= sizeof(struct ipc_spsc_shared))
+        ipc_channel_find_sleeper_(ch, other.mem, ipc_shm_peer(seg));
+    return ipc_shm_refuse(seg, -EPROTO, "%s", ipc_channel_loss_text_(-EPROTO));
+}
+
 /* Finds a ring in the segment; if `make` is set and it is not there, makes it. */
 IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
                                       struct ipc_shm_object *o)
@@ -269,7 +332,7 @@ IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, 
     }
     if (rc == -EEXIST)
         rc = ipc_shm_find(seg, name, type, o);
-    return rc;
+    return rc == -EPROTO && !make ? ipc_channel_refuse_ring_(ch, name) : rc;
 }
 
 /* Attaches our end of the ring that several receive from. Its slots have the message's length
@@ -357,6 +420,9 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     struct ipc_shm_object to, from;
     int rc = 0, shared = ipc_channel_is_shared_(ch);
 
+    if (listener && !shared && ch->how.clients == 0 && (ch->role & IPC_BOTH) != IPC_BOTH &&
+        (ch->kind->flags & IPC_CHANNEL_BELL_FD_) == 0)
+        ipc_channel_mark_unused_(ch);
     if (ch->how.publish != 0)
         return ipc_channel_attach_publisher_(ch);
     if (ch->role == IPC_RECV && ipc_channel_is_published_(ch, &from))
@@ -512,6 +578,11 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
     case -ECHILD:
         what = "after fork another process goes on with it: open it anew in this one";
         break;
+    case -EPROTO:
+        what = ipc_channel_loss_text_(rc);
+        if (ch->ring->misfit != NULL)
+            ck_pr_store_64(ch->ring->misfit, 0);
+        break;
     default:
         return rc;
     }
@@ -530,6 +601,8 @@ IPC_INLINE int ipc_channel_try_push_(void *handle, void *argument)
         t->rc = -EPIPE;
     else
         t->rc = ipc_record_push(&r->out, t->from, t->n);
+    if (t->rc == -EAGAIN && ipc_channel_has_misfit_(r))
+        t->rc = -EPROTO;
     return t->rc != -EAGAIN;
 }
 
@@ -543,6 +616,8 @@ IPC_INLINE int ipc_channel_try_pop_(void *handle, void *argument)
         t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
     else if (t->rc == 0)
         t->rc = -EAGAIN;
+    if (t->rc == -EAGAIN && ipc_channel_has_misfit_(t->ch->ring))
+        t->rc = -EPROTO;
     return t->rc != -EAGAIN;
 }
 
@@ -613,6 +688,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
+    if (ipc_channel_has_misfit_(r))
+        t.rc = -EPROTO;
     if (t.rc == 0)
         t.rc = ipc_channel_check_reader_(ch, reader);
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))

@@ -166,7 +166,7 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
     int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
     size_t n;
 
-    if (asks)
+    if (asks || ipc_channel_has_misfit_(r))
         return 1;
     if (r->subscriber.ring != NULL)
         return ipc_channel_has_news_(r);

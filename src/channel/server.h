@@ -298,7 +298,7 @@ IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch)
     if (s == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory for clients");
     ch->server = s;
-    s->polls = epoll_create1(EPOLL_CLOEXEC);
+    s->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     if (s->polls < 0 || ipc_channel_heed_listener_(ch, EPOLL_CTL_ADD, 1) != 0)
         return ipc_channel_refuse_errno_(ch, "wait for clients of");
     return 0;

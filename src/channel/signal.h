@@ -57,7 +57,7 @@ IPC_INLINE int ipc_channel_signal_listen_(struct ipc_channel *ch, long pid, int 
                                    number);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
-    ch->in = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    ch->in = ipc_move_fd_(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     return ch->in >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "make a signalfd for");
 }
 
@@ -82,7 +82,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     if ((ch->role & IPC_RECV) != 0)
         return ipc_channel_signal_listen_(ch, pid, number);
 #ifdef SYS_pidfd_open
-    ch->out = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    ch->out = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
 #endif
     return ch->out >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "find process");
 }

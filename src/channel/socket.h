@@ -311,7 +311,7 @@ IPC_INLINE int ipc_channel_accept_one_(int listener)
     if (fd >= 0)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
-    return fd;
+    return ipc_move_fd_(fd);
 }
 
 /* Takes one client that waits at one of the sockets, the next one first. As

@@ -4,10 +4,11 @@
  * For programs that have System V memory only. The listener makes the segment and two semaphores,
  * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
- *                 their bells, each half of the rest
- *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
- *                 the kernel takes it back at the process's death (SEM_UNDO)
+ *     memory      a line with a count of ids, and a word for each side, not 0 once a process came
+ *                 whose role does not fit; then the rings "to" and "from" the listener, with their
+ *                 bells, each half of the rest
+ *     semaphores  0: the listener is there; 1: the other side is there; its role and 1 while the
+ *                 process lives: the kernel takes it back at the process's death (SEM_UNDO)
  *
  * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
  * sleeper asks the kernel every 8 ms whether the other side is there.
@@ -35,6 +36,7 @@ struct ipc_channel_shm_ {
     unsigned char *mem;  /* the segment, or NULL */
     size_t half;         /* bytes of it for each ring */
     int sem;             /* the id of the semaphores */
+    short worth;         /* what our place's semaphore has while we have it */
     int removed;         /* they are gone: see Loss */
     struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
     /* A page that fork wipes: our id, while we have the place; our pid, as not each kernel wipes it;
@@ -47,7 +49,8 @@ struct ipc_channel_shm_ {
 /* The line before the rings. */
 struct ipc_channel_shm_head_ {
     uint64_t ids;
-    unsigned char pad[56];
+    uint64_t misfit[2]; /* by the number of the side's semaphore */
+    unsigned char pad[40];
 };
 
 #define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
@@ -68,6 +71,7 @@ IPC_INLINE int ipc_channel_sem_hold_(const struct ipc_channel_shm_ *own, unsigne
 {
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
+    take[1].sem_op = own->worth;
     take[0].sem_num = take[1].sem_num = (unsigned short)place;
     return semop(own->sem, take, 2);
 }
@@ -76,6 +80,7 @@ IPC_INLINE void ipc_channel_sem_give_back_(const struct ipc_channel_shm_ *own, u
 {
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
 
+    gone.sem_op = (short)-own->worth;
     gone.sem_num = (unsigned short)place;
     (void)semop(own->sem, &gone, 1);
 }
@@ -141,6 +146,7 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     if (self == MAP_FAILED)
         return ipc_channel_refuse_errno_(ch, "map a page for");
     own->self = (uint64_t *)self;
+    own->worth = (short)((ch->role & IPC_BOTH) + 1);
     if (!ipc_wipe_on_fork_(self, page))
         own->word = ipc_shm_last_self_();
     own->me.alive = ipc_channel_sem_alive_;
@@ -151,6 +157,29 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     if (errno != EAGAIN)
         return ipc_channel_refuse_errno_(ch, "take a place at");
     return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
+}
+
+/* Do our role and that of the other side fit, if it is there? If not, both are told: a listener goes
+ * on, for the next one. Versions before this one do not tell their roles. 0 or -EPROTO. */
+IPC_INLINE int ipc_channel_sem_check_roles_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+    struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
+    int value = semctl(own->sem, listener, GETVAL);
+    unsigned other = value > 1 && value <= 1 + (int)IPC_BOTH ? (unsigned)value - 1 : 0, half;
+
+    if (other == 0 || ipc_channel_ring_roles_fit_(listener ? ch->role : other,
+                                                  listener ? other : ch->role))
+        return 0;
+    ck_pr_store_64(&head->misfit[listener], 1);
+    if (listener) {
+        ck_pr_store_64(&head->misfit[0], 1);
+        return 0;
+    }
+    half = (other & IPC_RECV) == 0;
+    ipc_channel_find_sleeper_(ch, own->mem + IPC_CHANNEL_SHM_HEAD_ + half * own->half, &own->me);
+    (void)snprintf(own->me.why, sizeof own->me.why, "%s", ipc_channel_loss_text_(-EPROTO));
+    return -EPROTO;
 }
 
 /* Frees our end of a ring: a process that has it is dead, as we have the place. The listener makes
@@ -371,9 +400,13 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
         if (rc != 0)
             return rc;
     }
-    do
-        rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
-    while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
+    ch->ring->misfit = &((struct ipc_channel_shm_head_ *)(void *)own->mem)->misfit[!listener];
+    ck_pr_store_64(ch->ring->misfit, 0);
+    do {
+        rc = ipc_channel_sem_check_roles_(ch, listener);
+        if (rc == 0)
+            rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
+    } while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
     return rc;
 }
 

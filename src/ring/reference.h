@@ -40,7 +40,10 @@
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
  *       type; or, with ipc_notify.h, a bell of the ring is not of the kind IPC_NOTIFY_FUTEX, as
- *       all are that rings make. -EROFS: the memory may only be read here, see broadcasts below.
+ *       all are that rings make. -EROFS: the memory may only be read here, see broadcasts below. A
+ *       handle that is attached must be detached first: what it has is overwritten unread, as it
+ *       may be a variable without a value, and its end stays taken until the segment is closed, or
+ *       this process ends; where `me` is NULL, for good.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)

@@ -209,7 +209,8 @@ IPC_INLINE int ipc_spsc_producer_renew_(void *handle, struct ipc_peer *me)
  * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
  * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
  * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused answers push
- * with that error; a handle that was detached, with -EINVAL.
+ * with that error; a handle that was detached, with -EINVAL. One that is attached must be detached
+ * first: see NAME_END_attach.
  *
  *   0
  *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0

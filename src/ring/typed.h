@@ -265,7 +265,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         remedy = ": build its programs with the same type and headers, or use another name";
     if (rc == -EBUSY)
         remedy = strncmp(what, "this process", 12) == 0
-                     ? ": detach it first"
+                     ? ": detach it first, or close the segment if its handle is lost"
                      : ": detach there, or end that process (ipc_top shows which), first";
     (void)snprintf(me->why, sizeof me->why, "ring '%.60s': %s%s", name, what, remedy);
     return rc;

@@ -349,7 +349,7 @@ IPC_INLINE ino_t ipc_zmq_inode_(int fd)
 /* A descriptor of one's own of a connection, or -1: it is closed. */
 IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
 {
-    int own = ino != 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int own = ino != 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 
     if (own >= 0 && ipc_zmq_inode_(own) != ino)
         ipc_channel_close_fd_(&own);

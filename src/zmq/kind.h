@@ -499,8 +499,8 @@ IPC_INLINE int ipc_zmq_open_(struct ipc_channel *ch, int64_t deadline)
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
     e.data.u32 = (uint32_t)IPC_ZMQ_TIMER_;
-    own->polls = epoll_create1(EPOLL_CLOEXEC);
-    own->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
+    own->timer = ipc_move_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (own->timer < 0 || epoll_ctl(own->polls, EPOLL_CTL_ADD, own->timer, &e) != 0)
         return ipc_channel_refuse_errno_(ch, "wait for");
     return ipc_zmq_is_listener_(ch) ? ipc_zmq_listen_(ch, deadline) : ipc_zmq_reach_(ch, deadline);

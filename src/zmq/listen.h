@@ -486,7 +486,7 @@ IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
     (void)snprintf(endpoint, sizeof endpoint, ipc_channel_is_unix_(ch) ? "ipc://%s" : "tcp://*:1",
                    ch->address);
     for (i = 0; rc == 0 && bad == 0 && i < own->socket.count; i++) {
-        fd = fcntl(own->socket.sockets[i], F_DUPFD_CLOEXEC, 0);
+        fd = fcntl(own->socket.sockets[i], F_DUPFD_CLOEXEC, 3);
         bad |= fd < 0 || ipc_zmq_set_(own->main, ZMQ_USE_FD, fd) | zmq_bind(own->main, endpoint);
     }
     return rc == 0 && bad != 0 ? ipc_zmq_refuse_(ch, "listen") : rc;

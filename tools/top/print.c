@@ -177,7 +177,8 @@ static void print_object(FILE *to, const struct segment *seg, const struct objec
     else
         fprintf(to, "%s, %sB%s\n", o->type, number,
                 o->rc == -EBADMSG ? ": a ring that is corrupt"
-                : o->rc == -EAGAIN && strcmp(o->type, "bell") != 0 ? ": is being made" : "");
+                : o->rc == -EAGAIN && strcmp(o->type, "bell") != 0 && strcmp(o->type, "none") != 0
+                    ? ": is being made" : ""); /* none: a direction that its listener does not use */
     for (i = 0; i < 2; i++)
         if (o->asleep[i])
             fprintf(to, "        %s %s\n",
