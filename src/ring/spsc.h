@@ -618,9 +618,8 @@ IPC_INLINE void *ipc_spsc_claim(struct ipc_spsc_producer *p)
     return ipc_spsc_claim_(p, (size_t)p->bytes);
 }
 
-/* Sends the claimed slot. 0; -EINVAL when no slot can have been claimed: the ring was full, or the
- * process has forked since; or -ECHILD. One commit for each claim: another invents a message, of what an
- * earlier lap left in the slot. */
+/* Sends the claimed slot. 0; -EINVAL when none can be claimed: the ring was full, or the process has
+ * forked since; or -ECHILD. A commit too many invents a message, of what is in the slot. */
 IPC_INLINE int ipc_spsc_commit(struct ipc_spsc_producer *p)
 {
     return ipc_spsc_commit_(p, (size_t)p->bytes);
