@@ -2,6 +2,7 @@
 #
 #   make deps bench   install what is missing, measure this machine for a minute
 #   make bench-full   measure everything: three quarters of an hour
+#   make bench-bridge measure ipc_bridge beside bare libzmq: a minute
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
 #   make deps-examples  install what examples/audio and examples/market need, JACK, libsndfile, libpcap, tshark,
 #                     and wrk, to load examples/web (Debian)
@@ -110,6 +111,9 @@ build/commit: always | build
 build/ipc_bench: $(BENCH:%=build/bench/%.o) $(PEERS:%=build/bench/peers/%.o)
 	$(CC) $(CFLAGS) $^ -o $@ -ljansson -lpthread -lrt -lm $(PEER_LIBS)
 
+build/bridge_latency: bench/bridge/latency.c bench/histogram.c bench/statistics.c bench/histogram.h bench/statistics.h $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -lzmq -lpthread -lrt -lm
+
 build/bench/machine.o: build/commit
 build/bench/machine.o: EXTRA = -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"'
 build/bench/peers/rte.o: EXTRA = $(DPDK:-I%=-isystem %)
@@ -147,6 +151,10 @@ bench: build/ipc_bench
 bench-full: build/ipc_bench
 	@build/ipc_bench --full --json build/bench.json
 	$(paged)
+
+bench-bridge: build/bridge_latency build/ipc_bridge build/ipc_bench
+	build/ipc_bench --quick --only '^limit_one_line/pingpong' | grep '^cores'
+	build/bridge_latency build/ipc_bridge
 
 # The first Python that has matplotlib.
 PYTHON = $(shell for p in python3 /usr/bin/python3; do $$p -c 'import matplotlib' 2>/dev/null && echo $$p && break; done)
@@ -290,4 +298,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all programs deps deps-examples deps-peers deps-report deps-cpus headers bench bench-full report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean
+.PHONY: always all programs deps deps-examples deps-peers deps-report deps-cpus headers bench bench-full bench-bridge report results readme check check-cpus test soak torture fuzz stage install uninstall deb check-deb clean

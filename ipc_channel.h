@@ -126,7 +126,7 @@
  *     fifo:          at once (4)              at once (4)              none (4)
  *     unix:          at once                  at once                  none
  *     unix-seq:      at once                  at once                  none
- *     tcp:           at once                  one message late (5)     none
+ *     tcp:           at once (7)              one message late (5)     none
  *     unix-dgram:    never                    at once                  none
  *     udp:           never                    one message late (5)     none
  *     mq:, sysv:     never (6)                never (6)                all
@@ -146,6 +146,11 @@
  *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
  *         a receiver is back at the port by then.
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
+ *     (7) After all that has reached the receiver's host. If the sender is closed, or dies, before it
+ *         has received all that came to it, or if more comes to it after that, the kernel drops what
+ *         the receiver's host had no room for yet: that is lost, and -EOWNERDEAD if it ends in the
+ *         middle of a message. Fix: the receiver answers the last message, and the sender receives
+ *         until that answer.
  *
  * Caveats
  *   - recv takes in several messages at once where it can, so the descriptor for event loops tells
@@ -173,7 +178,7 @@
  *     sides, so both must be in a call at a time. A server takes a moment of each recv for it.
  *   - A server sleeps in send_to until the deadline if that client does not read, and the others
  *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
- *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
+ *   - A server needs a descriptor for each client, auto: three (RLIMIT_NOFILE), and addresses for two
  *     messages of the largest size. When there are no more, recv says so (-EMFILE), and the clients
  *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
@@ -217,8 +222,8 @@
  *   send and recv over records are the ring's own push and pop, inline. For one sender and one
  *   receiver there are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal
  *   from 56 bytes on; a program that needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the
- *   socket: offer, answer with a sealed segment and the bells' descriptors, choice. The socket
- *   stays open beside the ring; ipc_channel_fd is readable when the bell rings or the socket ends.
+ *   socket: offer, answer with a sealed segment, choice. The socket stays open beside the ring, and
+ *   wakes event loops.
  *
  *   To write to a pipe without a signal, the library asks the kernel by RWF_NOSIGNAL (Linux 6.18).
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
@@ -422,8 +427,9 @@ struct ipc_channel_facts {
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     uint64_t missed;       /* a subscriber of ring:, auto: messages that it has missed so far */
-    pid_t pid;             /* the other side's process, where it is known; else 0 */
-    uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
+    pid_t pid;             /* the other side's process, where it is known; else 0. By the kernel's
+                              word, but for signal:, where a sender names itself */
+    uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
     unsigned clients;      /* a server: how many are there; else 0 */
@@ -480,7 +486,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
 #define IPC_CHANNEL_NO_FD_ 64u     /* is not over descriptors, and waits for peers in send and recv */
-#define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
+#define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring wakes over its socket */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 #define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */
@@ -548,11 +554,16 @@ struct ipc_channel_kind_ {
  *                   the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
  *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
+ *   -E2BIG          tcp:, udp: the name has more than 16 addresses to listen at
  *   -ENAMETOOLONG   the address is too long
+ *   -ENOSYS         ring: /proc is not mounted; unix:, unix-seq:, unix-dgram:, fifo: and auto:
+ *                   with a file: it is not, and the umask takes from options.mode
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
  *   -ENETUNREACH    tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
+ *   what the kernel says of paths: -ENOTDIR, -ELOOP, -EROFS, ...; a listener also -ENOENT: the folder
+ *   is not there
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
                                      int64_t deadline, const struct ipc_channel_options *how);
@@ -585,6 +596,7 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -EMSGSIZE      n is more than `max`; nothing was sent
  *   -EPIPE         the other side is gone; or the queue was removed
  *   -EOWNERDEAD    ring:, sysvshm: the other side was killed
+ *   -ECHILD        ring:, sysvshm:, auto:, zmq: after fork the other process has this channel
  *   -EDESTADDRREQ  unix-dgram:, udp: a listener has nobody to answer yet
  *   -EPERM         signal: the process does not block the signal of this priority
  *   -ENOSPC        file: the disk is full; nothing was sent
@@ -613,6 +625,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
  *                middle of a message
+ *   -ECHILD      as send
  *   -EOVERFLOW   a subscriber of a lossy publisher was lapped: told once for each time; `missed` of
  *                ipc_channel_info counts the messages. The next call goes on with a later message
  *   -EUSERS      auto: the publisher has as many subscribers as options.receivers
@@ -712,7 +725,9 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
- * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
+ * ipc_channel_unlink. What a deadline has cut off is not waited for; over tcp: see also (7) in the
+ * table of the manual. zmq: waits until the others have read, three seconds at most; the other
+ * mechanisms do not block. A second call does nothing.
  * In a child after fork it leaves the socket's file, and ends of rings that the child has not taken
  * over, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
@@ -841,8 +856,9 @@ IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 
 #define IPC_CHANNEL_SKIPS_ 64u
 
-/* A call has skipped something that is no message for it. Must the call end now? After its
- * deadline it skips some more, as a message may be behind them, but 64 at most. */
+/* A call has skipped something that is no message for it, or has read a part of one. Must the call
+ * end now? After its deadline it goes on for a while, as the message may be there, but 64 times at
+ * most. */
 IPC_INLINE int ipc_channel_has_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
@@ -978,8 +994,17 @@ IPC_INLINE int ipc_channel_check_owner_(struct ipc_channel *ch, const struct sta
 #define IPC_CHANNEL_PATH_ 010000000 /* glibc has the name with _GNU_SOURCE only */
 #endif
 
-/* Gives a file that this channel has made its mode, which the umask has cut. The descriptor
- * matters: the path may lead elsewhere by now. */
+/* Removes the file at the path if it is the one of that inode: the path may lead elsewhere by now. */
+IPC_INLINE void ipc_channel_remove_own_(const struct ipc_channel *ch, mode_t type, ino_t ino)
+{
+    struct stat st;
+
+    if (lstat(ch->address, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_ino == ino)
+        (void)unlink(ch->address);
+}
+
+/* Gives a file that this channel has made its mode, if the umask has cut that; removes it if it
+ * cannot. The descriptor matters: the path may lead elsewhere by now. -ENOSYS: there is no /proc. */
 IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
@@ -988,14 +1013,33 @@ IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, 
     if (fd < 0)
         return -errno;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (fstat(fd, st) != 0)
+    if (fstat(fd, st) != 0) {
         rc = -errno;
-    else if ((st->st_mode & S_IFMT) != type || st->st_uid != geteuid())
+    } else if ((st->st_mode & S_IFMT) != type || st->st_uid != geteuid()) {
         rc = -EPROTO;
-    else
-        rc = chmod(path, ch->how.mode) == 0 ? 0 : -errno;
+    } else if ((st->st_mode & 0777) == ch->how.mode || chmod(path, ch->how.mode) == 0) {
+        rc = 0;
+    } else {
+        rc = errno == ENOENT ? -ENOSYS : -errno;
+        ipc_channel_remove_own_(ch, type, st->st_ino);
+    }
     (void)close(fd);
     return rc;
+}
+
+/* What a refusal to make a listener's file or socket may come of. */
+IPC_INLINE const char *ipc_channel_make_hint_(int rc)
+{
+    switch (rc) {
+    case -EADDRINUSE:
+        return ": another does";
+    case -E2BIG:
+        return ": the name has more than 16 addresses: listen at one of them";
+    case -ENOSYS:
+        return ": where the umask takes from options.mode, /proc must be mounted";
+    default:
+        return "";
+    }
 }
 
 /* Checks that a file of this type is at the path; a symbolic link has a type of its own. 0;
@@ -1344,6 +1388,7 @@ IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
     struct iovec io[2];
+    unsigned reads = 0;
     int64_t rc;
 
     if (rx->begin != 0)
@@ -1355,7 +1400,9 @@ IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char
         io[0].iov_len = n - done;
         io[1].iov_base = rx->data + rx->end;
         io[1].iov_len = IPC_CHANNEL_GULP_;
-        rc = ipc_channel_read_some_(ch, io, 2, deadline);
+        rc = ipc_channel_has_skipped_enough_(&reads, deadline)
+                 ? -ETIMEDOUT
+                 : ipc_channel_read_some_(ch, io, 2, deadline);
         if (rc < 0) { /* only what is new is copied, as the caller may try many times */
             memcpy(rx->data + rx->end, to + begun, done - begun);
             rx->end += done - begun;
@@ -1414,6 +1461,7 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                                             int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
+    unsigned reads = 0;
     int64_t n = 0;
     int rc;
 
@@ -1433,7 +1481,9 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                 break;
             }
             if ((size_t)n < IPC_CHANNEL_LARGE_)
-                rc = ipc_channel_read_more_(ch, deadline);
+                rc = ipc_channel_has_skipped_enough_(&reads, deadline)
+                         ? -ETIMEDOUT
+                         : ipc_channel_read_more_(ch, deadline);
             else if ((rc = ipc_channel_read_to_caller_(ch, (unsigned char *)to, (size_t)n, have,
                                                        deadline)) == 0)
                 break;
@@ -1598,15 +1648,18 @@ IPC_INLINE int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t deadline)
 IPC_INLINE int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct stat st;
-    int rc;
+    int rc, why;
 
     if ((ch->role & IPC_LISTEN) == 0)
         return ipc_channel_fifo_meet_(ch, deadline);
-    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
-        return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s", ch->address,
-                                   strerror(-rc));
-    if (lstat(ch->address, &st) != 0)
+    why = mkfifo(ch->address, ch->how.mode) == 0 ? 0 : errno;
+    if (why == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
+        return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s%s", ch->address,
+                                   strerror(-rc), ipc_channel_make_hint_(rc));
+    if (lstat(ch->address, &st) != 0) {
+        errno = why != 0 && why != EEXIST ? why : errno;
         return ipc_channel_refuse_errno_(ch, "make");
+    }
     /* A receiver has its end from now on. A sender opens its own at the first send, as it can do
      * so only while there is a receiver. */
     return (ch->role & IPC_RECV) != 0 ? ipc_channel_fifo_meet_(ch, IPC_NOW)
@@ -1915,7 +1968,7 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct ad
     int rc, path = ipc_channel_has_path_(ch);
 
     if (path)
-        (void)fchmod(fd, 0); /* until the mode is right */
+        (void)fchmod(fd, ch->how.mode); /* that of the file, less what the umask takes */
     rc = bind(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
     if (!path)
         return rc;
@@ -2111,8 +2164,7 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
         rc = ipc_channel_listen_at_all_(ch, &a, deadline);
         if (rc != 0)
             (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
-                                      ch->address, strerror(-rc),
-                                      rc == -EADDRINUSE ? ": another does" : "");
+                                      ch->address, strerror(-rc), ipc_channel_make_hint_(rc));
     }
     ipc_channel_free_addresses_(&a);
     if (rc != 0)
@@ -2313,7 +2365,8 @@ IPC_INLINE int ipc_channel_hear_greeting_(struct ipc_channel *ch, int64_t deadli
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
- *            of a message. A listener then waits for the next client, a client for the next
+ *            of a message. tcp: only what has reached this host, where the other side left messages
+ *            of ours unread. A listener then waits for the next client, a client for the next
  *            listener; a channel of ipc_channel_accept reports the loss again. A channel of both
  *            directions goes on to the next peer once all is received. A host that vanishes without
  *            a word is noticed by deadlines only, or with options.keepalive.
@@ -2387,6 +2440,9 @@ IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
             return ipc_channel_refuse_errno_(ch, "ask how much fits through");
         most = (size_t)room - 32 - head; /* the kernel needs 32 bytes of it */
     }
+    /* The kernel's default may have grown since the buffers were made, for an earlier connection. */
+    if (ch->rx.data != NULL && most > ch->rx.size - IPC_CHANNEL_GULP_ - IPC_CHANNEL_HEAD_MOST_)
+        most = ch->rx.size - IPC_CHANNEL_GULP_ - IPC_CHANNEL_HEAD_MOST_;
     if (ch->how.max > most)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "%s: messages of %zu bytes: at most %zu%s",
                                    ch->kind->scheme, ch->how.max, most,
@@ -2720,11 +2776,9 @@ IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct i
 IPC_INLINE void ipc_channel_socket_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
-    struct stat st;
 
-    if (own->has_file && ch->pid == getpid() && lstat(ch->address, &st) == 0 &&
-        S_ISSOCK(st.st_mode) && st.st_ino == own->ino)
-        (void)unlink(ch->address);
+    if (own->has_file && ch->pid == getpid())
+        ipc_channel_remove_own_(ch, S_IFSOCK, own->ino);
     ipc_channel_stop_listening_(ch);
 }
 
@@ -3720,25 +3774,26 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
                                           int64_t deadline)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
-    size_t room = size < ch->max ? size : ch->max;
+    int fits = size >= ch->max, rc;
+    size_t room = fits ? ch->max + 1 : size;
+    int flags = (deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) | (fits ? 010000 /* MSG_NOERROR */ : 0);
     long type;
     ssize_t n;
-    int rc;
 
     if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
         return rc;
-    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
-    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
-                       deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
-        if (errno == E2BIG && room < ch->max)
+    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. The
+     * call that finds it takes it, cut: a second call could meet the message behind it, where
+     * another receiver has dropped it meanwhile. */
+    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select, flags)) < 0) {
+        if (errno == E2BIG)
             return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of more than %zu bytes", room);
-        if (errno == E2BIG && msgrcv(own->queue, ch->rx.data, 0, ch->select,
-                                     IPC_NOWAIT | 010000 /* MSG_NOERROR */) >= 0)
-            return ipc_channel_refuse_(ch, -EBADMSG,
-                                       "sysv: a message of more than %zu bytes was dropped", room);
         if ((rc = ipc_channel_sysv_retry_(ch, "receive from", deadline)) != 0)
             return rc;
     }
+    if ((size_t)n > ch->max)
+        return ipc_channel_refuse_(ch, -EBADMSG,
+                                   "sysv: a message of more than %zu bytes was dropped", ch->max);
     memcpy(&type, ch->rx.data, sizeof type);
     memcpy(to, ch->rx.data + sizeof type, (size_t)n);
     ch->came = (uint32_t)type;
@@ -4044,20 +4099,25 @@ IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ the end of a log */
 
-/* Is the record at an offset whole before `limit`, and does its hash follow `mark`? */
+/* Is the record at an offset whole before `limit`, and does its hash follow `mark`? It reads *budget
+ * bytes at most, and takes off what it has read: a hostile log may have a large record that begins
+ * nowhere, and thousands that seem to be followed by it. */
 IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t offset, int64_t limit,
-                                        uint64_t mark)
+                                        uint64_t mark, int64_t *budget)
 {
     unsigned char header[IPC_CHANNEL_RECORD_], some[IPC_CHANNEL_LOG_PAGE_];
     int64_t n, done;
     uint64_t hash;
 
-    if (pread(ch->in, header, sizeof header, (off_t)offset) != (ssize_t)sizeof header)
+    *budget -= (int64_t)sizeof header;
+    if (*budget < 0 ||
+        pread(ch->in, header, sizeof header, (off_t)offset) != (ssize_t)sizeof header)
         return 0;
     n = ipc_channel_record_length_(ch, header, offset);
     offset += (int64_t)sizeof header;
-    if (n < 0 || offset + n > limit)
+    if (n < 0 || offset + n > limit || n > *budget)
         return 0;
+    *budget -= n;
     hash = ipc_channel_seed_(mark, (uint64_t)n);
     for (done = 0; done < n; done += (int64_t)sizeof some) {
         size_t part = n - done < (int64_t)sizeof some ? (size_t)(n - done) : sizeof some;
@@ -4072,7 +4132,7 @@ IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t of
 /* Looks for a record that begins in [from, to) and is followed by another one before `limit`. Then
  * that one is the next to be read. to - from is at most IPC_CHANNEL_GULP_. */
 IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, int64_t to,
-                                        int64_t limit)
+                                        int64_t limit, int64_t *budget)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     ssize_t have =
@@ -4084,7 +4144,8 @@ IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, in
         int64_t n = ipc_channel_record_length_(ch, at, from + i);
         int64_t next = from + i + (int64_t)IPC_CHANNEL_RECORD_ + n;
 
-        if (n >= 0 && ipc_channel_log_follows_(ch, next, limit, ipc_channel_get_64_(at + 8))) {
+        if (n >= 0 &&
+            ipc_channel_log_follows_(ch, next, limit, ipc_channel_get_64_(at + 8), budget)) {
             own->offset = next;
             own->at = from + i + 8;
             own->mark = ipc_channel_get_64_(at + 8);
@@ -4101,7 +4162,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n, got = 1;
-    int64_t floor = limit - 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_);
+    int64_t budget = 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_), floor = limit - budget;
     unsigned char head[IPC_CHANNEL_LOG_HEAD_];
     ssize_t have = pread(ch->in, head, sizeof head, 0);
     int rc, found = 0;
@@ -4116,7 +4177,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
         int64_t to = from;
 
         from -= (int64_t)IPC_CHANNEL_GULP_;
-        found = from > first && ipc_channel_log_fall_in_(ch, from, to, limit);
+        found = from > first && ipc_channel_log_fall_in_(ch, from, to, limit, &budget);
     }
     if (!found && from > first)
         return -EBADMSG;
@@ -4152,7 +4213,8 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
  *   Places    ipc_channel_info tells the offset of the next message, and `mark`, which names all
  *             that is before it. A receiver that is opened with both goes on there, or is told
  *             -ESTALE when it is another file, or was truncated meanwhile. -1 is the end. To find
- *             a place, open reads at most three times options.max of bytes before it.
+ *             a place, open looks at three times options.max of bytes before it at most, and reads
+ *             three times as many in all, whatever the file has there.
  *   Sync      options.sync: send returns when the message is on the disk, and the file's name is.
  *             Receivers may get it before that.
  *   Access    Each process that the file's mode permits. The file of a user other than this one,
@@ -4385,7 +4447,7 @@ IPC_INLINE void ipc_channel_log_watch_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int64_t offset = ch->how.offset;
+    int64_t offset = ch->how.offset, budget = (int64_t)(ch->max + IPC_CHANNEL_RECORD_);
     uint64_t mark = ch->how.mark;
     struct stat st;
     int rc;
@@ -4404,7 +4466,8 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
     if (mark == 0 && offset <= st.st_size)
         return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
                                    ch->address, (long long)offset);
-    if (own->id != 0 && mark != 0 && ipc_channel_log_follows_(ch, offset, st.st_size, mark)) {
+    if (own->id != 0 && mark != 0 &&
+        ipc_channel_log_follows_(ch, offset, st.st_size, mark, &budget)) {
         own->offset = offset; /* what is before it is damaged */
         own->at = 0;
         own->mark = mark;
@@ -4878,7 +4941,9 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
  * the channel. A sender does not signal a process that does not block it, as the signal would end
  * the process: -EPERM. Signals of one number do not coalesce.
  *
- *   Access   Each process that the kernel lets signal the receiver.
+ *   Access   Each process that the kernel lets signal the receiver. Which process and user sent a
+ *            message (ipc_channel_info) is what the sender says, which the kernel does not check: act
+ *            on no process because of it.
  *   Loss     A send reports -EPIPE. No recv reports it.
  *   Limits   The queue of a user is short, `ulimit -i`; a full one holds the sender up.
  */
@@ -5286,8 +5351,8 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ attaching */
 
-/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. That is
- * read by one process only, so a ring that is published has none. */
+/* The kind of a ring's bell for data: auto: needs one that wakes event loops over its socket. A ring
+ * that is published has no socket. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
     return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && ch->how.publish == 0
@@ -5791,7 +5856,7 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
         return ipc_mpmc_consumer_error(&r->take) != 0 ? ipc_mpmc_consumer_error(&r->take) : -EAGAIN;
-    memcpy(&n, slot, sizeof n);
+    n = ck_pr_load_64((const uint64_t *)(const void *)slot); /* once: a sender may change it */
     if (n > ch->max)
         return -EBADMSG;
     ch->next = n > size ? (size_t)n : 0;
@@ -7191,9 +7256,11 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
         }
         if (id >= 0 && error == EINVAL) /* there are fewer semaphores */
             return ipc_channel_shm_refuse_(ch);
-        errno = error;
         if (error != ENOENT || flags != 0)
-            return ipc_channel_refuse_errno_(ch, "open");
+            return ipc_channel_refuse_(ch, -error, "sysvshm: cannot open %s: %s%s", ch->address,
+                                       strerror(error),
+                                       error != EINVAL && error != ENOSPC ? "" :
+                                       " (kernel.shmmax, kernel.shmmni, kernel.shmall, kernel.sem)");
         rc = ipc_channel_nap_(deadline);
         if (rc == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, rc, "sysvshm: nothing at %s until the deadline",
@@ -7402,10 +7469,10 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  * the path of the socket's file; another name is in the abstract namespace.
  *
  * Opened as unix:. The first call of each side agrees where messages go, so both must be in a call
- * at a time. The listener makes a sealed segment with the rings, and hands it over the socket, with
- * the descriptors of the bells. The socket stays open beside the ring: its end tells that the other
- * side is gone, and with the bell it is what ipc_channel_fd gives. Where one side cannot take a
- * ring, the messages stay on the socket.
+ * at a time. The listener makes a sealed segment with the rings, and hands it over the socket. The
+ * socket stays open beside the ring: its end tells that the other side is gone, a byte on it wakes an
+ * event loop, and so it is what ipc_channel_fd gives. Where one side cannot take a ring, the messages
+ * stay on the socket.
  *
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
@@ -7429,10 +7496,14 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket, 2 a ring that it
  *                          publishes; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
- *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
  *
- * After ANSWER 2 comes the segment, and the connection ends.
+ * After ANSWER 2 comes the segment, and the connection ends. In the ring, a side that has set ARMED in
+ * the ring's bell, to poll the socket, gets a byte when the other side posts. It takes off whatever
+ * bytes have come. Sent with MSG_DONTWAIT, the byte holds up no sender: where the socket is full, it
+ * is readable. An eventfd would, if the other side has taken O_NONBLOCK off and filled it.
+ *
+ * Two sides of different versions stay on the socket.
  *
  * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
  * handshake off between two steps, and the next call goes on there.
@@ -7441,10 +7512,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
 #define IPC_CHANNEL_OFFER_ 0
 #define IPC_CHANNEL_ANSWER_ 1
 #define IPC_CHANNEL_SEGMENT_ 2
-#define IPC_CHANNEL_OUT_BELL_ 3 /* of the ring to the listener */
-#define IPC_CHANNEL_IN_BELL_ 4  /* of the ring from the listener */
-#define IPC_CHANNEL_CHOICE_ 5
-#define IPC_CHANNEL_AGREED_ 6
+#define IPC_CHANNEL_CHOICE_ 3
+#define IPC_CHANNEL_AGREED_ 4
 
 struct ipc_channel_auto_ {
     struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
@@ -7453,6 +7522,7 @@ struct ipc_channel_auto_ {
     int unable;      /* this side could not take the ring that was handed over */
     int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
+    int begins;      /* that is readable until the bell is armed for the first time */
     int32_t trust;   /* how many messages go into the ring before the socket is asked */
 };
 
@@ -7473,7 +7543,7 @@ struct ipc_channel_hello_ {
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
-#define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_VERSION_ 2u
 #define IPC_CHANNEL_VERSION_BITS_ 16
 
 /* Of publish.h. */
@@ -7494,9 +7564,19 @@ IPC_INLINE int ipc_channel_must_agree_(const struct ipc_channel *ch)
 IPC_INLINE void ipc_channel_auto_leave_ring_(struct ipc_channel *ch)
 {
     ipc_channel_close_fd_(&ipc_channel_get_auto_(ch)->polls);
-    if (ch->ring != NULL && ch->polls >= 0)
-        ipc_channel_unwatch_(ch, ipc_notify_fd(&ch->ring->data));
     ipc_channel_ring_leave_(ch);
+}
+
+/* Attaches our ends of the rings. Posts to what we send go over the socket; the bell closes its
+ * descriptor. */
+IPC_INLINE int ipc_channel_auto_attach_(struct ipc_channel *ch, int listener)
+{
+    int rc = ipc_channel_ring_attach_(ch, listener);
+
+    if (rc != 0 || ch->ring->out.ring == NULL)
+        return rc;
+    ch->ring->out_data.post_fd = fcntl(ch->out, F_DUPFD_CLOEXEC, 3);
+    return ch->ring->out_data.post_fd >= 0 ? 0 : -errno;
 }
 
 /* ------------------------------------------------------------------ the handshake */
@@ -7555,6 +7635,11 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
         return -EBADMSG;
     ch->max = hello.max < ch->max ? (size_t)hello.max : ch->max;
     *ring = hello.ring;
+    if (hello.ring == 1 && (uint16_t)hello.version != IPC_CHANNEL_VERSION_) {
+        if (own->step != IPC_CHANNEL_OFFER_)
+            return -EBADMSG;
+        *ring = 0;
+    }
     return ipc_channel_is_misfit_(ch, hello.version >> IPC_CHANNEL_VERSION_BITS_ & IPC_BOTH)
                ? -EPROTO
                : 0;
@@ -7569,25 +7654,10 @@ IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
     if (rc == 0)
         rc = ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch));
     if (rc == 0)
-        rc = ipc_channel_ring_attach_(ch, 1);
+        rc = ipc_channel_auto_attach_(ch, 1);
     ch->max = max;
-    if (rc == 0 && (((ch->role & IPC_RECV) != 0 && ipc_notify_fd(&ch->ring->data) < 0) ||
-                    ((ch->role & IPC_SEND) != 0 && ipc_notify_fd(&ch->ring->out_data) < 0)))
-        rc = -EMFILE;
     if (rc != 0)
         ipc_channel_ring_leave_(ch);
-    return rc;
-}
-
-/* Hands the segment and the bells' descriptors over the socket. */
-IPC_INLINE int ipc_channel_hand_over_(struct ipc_channel *ch)
-{
-    int rc = ipc_shm_send(&ch->ring->seg, ch->out);
-
-    if (rc == 0 && (ch->role & IPC_RECV) != 0)
-        rc = ipc_notify_send_fd(&ch->ring->data, ch->out);
-    if (rc == 0 && (ch->role & IPC_SEND) != 0)
-        rc = ipc_notify_send_fd(&ch->ring->out_data, ch->out);
     return rc;
 }
 
@@ -7606,7 +7676,7 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
             return rc;
         ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
         if (ipc_channel_send_hello_(ch, ring) != 0 ||
-            (ring != 0 && ipc_channel_hand_over_(ch) != 0))
+            (ring != 0 && ipc_shm_send(&ch->ring->seg, ch->out) != 0))
             return -EPIPE;
         own->step = IPC_CHANNEL_CHOICE_;
     }
@@ -7627,7 +7697,7 @@ IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadlin
     if (rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
         return rc;
     ch->ring->seg.deadline = IPC_NOW; /* the listener has made all of it */
-    rc = rc != 0 ? rc : ipc_channel_ring_attach_(ch, 0);
+    rc = rc != 0 ? rc : ipc_channel_auto_attach_(ch, 0);
     if (own->published) {
         own->step = IPC_CHANNEL_CHOICE_; /* nothing more is said */
         return rc;
@@ -7635,29 +7705,6 @@ IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadlin
     own->unable = rc != 0;
     ch->max = max;
     return 0;
-}
-
-/* Receives the descriptor of a bell. It comes in any case: where this side could not take the ring
- * it is closed. */
-IPC_INLINE int ipc_channel_take_bell_(struct ipc_channel *ch, struct ipc_notify *bell,
-                                      int64_t deadline)
-{
-    struct ipc_notify_shared unused;
-    struct ipc_notify closed;
-    int rc;
-
-    if (!ipc_channel_get_auto_(ch)->unable) {
-        rc = ipc_notify_recv_fd(bell, ch->in, deadline);
-        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
-            return rc;
-        return -EBADMSG;
-    }
-    memset(&unused, 0, sizeof unused);
-    (void)ipc_notify_init(&unused, sizeof unused, IPC_NOTIFY_EVENTFD);
-    (void)ipc_notify_attach(&closed, &unused, sizeof unused, IPC_NOTIFY_EVENTFD, NULL);
-    rc = ipc_notify_recv_fd(&closed, ch->in, deadline);
-    ipc_notify_detach(&closed);
-    return rc;
 }
 
 /* The next step of the other side. 0: it is done; or as ipc_channel_answer_offer_. */
@@ -7683,14 +7730,6 @@ IPC_INLINE int ipc_channel_take_step_(struct ipc_channel *ch, int64_t deadline)
         break;
     case IPC_CHANNEL_SEGMENT_:
         rc = ipc_channel_take_segment_(ch, deadline);
-        break;
-    case IPC_CHANNEL_OUT_BELL_:
-        if ((ch->role & IPC_SEND) != 0)
-            rc = ipc_channel_take_bell_(ch, &ch->ring->out_data, deadline);
-        break;
-    case IPC_CHANNEL_IN_BELL_:
-        if ((ch->role & IPC_RECV) != 0)
-            rc = ipc_channel_take_bell_(ch, &ch->ring->data, deadline);
         break;
     default: /* the choice */
         if (own->unable)
@@ -7799,7 +7838,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 IPC_INLINE void ipc_channel_auto_close_(struct ipc_channel *ch)
 {
     ipc_channel_socket_close_(ch);
-    ipc_channel_leave_peer_(ch); /* before the ring: its end tells that we are gone */
+    ipc_channel_leave_peer_(ch); /* its end is told when the ring's bell, too, has left it */
     ipc_channel_auto_leave_ring_(ch);
 }
 
@@ -7822,13 +7861,14 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
-/* Does the socket beside the ring say that the other side is gone? Nothing more comes over it. */
+#define IPC_CHANNEL_RDHUP_ 0x2000 /* glibc has POLLRDHUP with _GNU_SOURCE only */
+
+/* Does the socket beside the ring say that the other side is gone? Bytes that wake an event loop may
+ * be before the end; a side that only sends gets none, so one that sends some breaks the rules. */
 IPC_INLINE int ipc_channel_auto_is_gone_(const struct ipc_channel *ch)
 {
-    char byte;
-    ssize_t rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
-
-    return rc == 0 || (rc < 0 && errno == ECONNRESET);
+    return ipc_channel_wait_(ch->in, (ch->role & IPC_RECV) != 0 ? IPC_CHANNEL_RDHUP_ : POLLIN,
+                             IPC_NOW) == 0;
 }
 
 /* Sends through the ring. The other side's end is -EPIPE. What it had sent before can still be
@@ -7868,13 +7908,41 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
                             : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
+/* Lets the epoll descriptor tell of the ring's bell; with `begins`, also that one can send. 0, or a
+ * negative errno. */
+IPC_INLINE int ipc_channel_auto_watch_(struct ipc_channel *ch, int op, int begins)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int fd = own->published ? ipc_notify_fd(&ch->ring->data) : ch->in;
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e);
+    e.events = begins ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    own->begins = begins;
+    if (fd < 0)
+        return fd;
+    return epoll_ctl(own->polls, op, fd, &e) == 0 ? 0 : -errno;
+}
+
 /* The ring is empty. Arms its bell, so that its descriptor tells of what comes from now on; the
  * caller looks once more then. Was the other side gone already? */
 IPC_INLINE int ipc_channel_auto_arm_(struct ipc_channel *ch)
 {
-    ipc_notify_drain(&ch->ring->data);
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    char bytes[256];
+    int gone = 0;
+    ssize_t rc;
+
+    if (own->published) {
+        ipc_notify_drain(&ch->ring->data);
+    } else {
+        rc = recv(ch->in, bytes, sizeof bytes, MSG_DONTWAIT);
+        gone = rc == 0 || (rc < 0 && ipc_channel_is_end_(errno));
+    }
+    if (own->begins)
+        (void)ipc_channel_auto_watch_(ch, EPOLL_CTL_MOD, 0);
     ipc_notify_arm(&ch->ring->data);
-    return !ipc_channel_get_auto_(ch)->published && ipc_channel_auto_is_gone_(ch);
+    return gone;
 }
 
 /* Does an epoll descriptor tell of the ring's bell? */
@@ -7919,29 +7987,26 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    struct epoll_event e;
-    int bell;
+    int rc;
 
     if (ch->ring == NULL)
         return ipc_channel_socket_descriptor_(ch);
-    bell = ipc_notify_fd(&ch->ring->data);
-    if (bell < 0)
-        return ch->in; /* this side only sends */
-    memset(&e, 0, sizeof e);
-    e.events = EPOLLIN;
+    if ((ch->role & IPC_RECV) == 0)
+        return ch->in;
     if (own->polls >= 0)
         return own->polls;
     own->polls = epoll_create1(EPOLL_CLOEXEC);
-    if (own->polls >= 0 && (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
-                            (!own->published &&
-                             epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0)))
-        ipc_channel_close_fd_(&own->polls);
-    if (own->polls < 0)
-        return -errno;
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
      * the descriptor is readable at first, and the recv that finds nothing then arms it. */
-    ipc_notify_arm(&ch->ring->data);
-    (void)ipc_notify_post(&ch->ring->data);
+    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
+    if (rc != 0) {
+        ipc_channel_close_fd_(&own->polls);
+        return rc;
+    }
+    if (own->published) {
+        ipc_notify_arm(&ch->ring->data);
+        (void)ipc_notify_post(&ch->ring->data);
+    }
     return own->polls;
 }
 
@@ -8406,9 +8471,10 @@ IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch)
  * an end of a pipe:, also where it is a FIFO's. A socket that listens, or that datagrams come to, is
  * opened with IPC_LISTEN; a connection without.
  *
- * The descriptor is the channel's from then on, also where open refuses the options. It is closed on
- * exec; a socket that listens and a pipe do not block from now on, a connection does, which holds
- * for other processes that share it. A socket's file stays at close.
+ * The descriptor is the channel's once open has succeeded; where that refuses, it stays open, and the
+ * caller's. It is closed on exec. A pipe, and a socket that listens for connections, do not block from
+ * then on, which holds for other processes that share it; of other sockets that is left as it was. A
+ * socket's file stays at close.
  *
  *   Access   As the mechanism; a file's mode is whatever it is.
  *   Loss     As the mechanism, but that no other peer can come to a connection.
@@ -8467,11 +8533,10 @@ IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
 
     own->sockets[own->count++] = fd;
     own->port = ipc_channel_get_port_(fd);
-    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     if (ch->kind->type != SOCK_DGRAM) {
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* a client that poll told of may have gone */
         own->listener = fd;
     } else {
-        ipc_channel_make_blocking_(fd);
         ch->in = ch->out = fd;
     }
     if (ipc_channel_wants_credentials_(ch))
@@ -8486,7 +8551,6 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
 
     ch->in = ch->out = fd;
     ch->flags |= IPC_CHANNEL_ACCEPTED_;
-    ipc_channel_make_blocking_(fd);
     rc = ipc_channel_check_peer_(ch, fd);
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
@@ -8572,6 +8636,16 @@ IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc == 0)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     return rc;
+}
+
+/* Open was refused: the descriptor stays the caller's. */
+IPC_INLINE void ipc_channel_adopt_return_(struct ipc_channel *ch)
+{
+    ch->in = ch->out = -1;
+    if (!ipc_channel_is_socket_(ch))
+        return;
+    ipc_channel_get_socket_(ch)->count = 0;
+    ipc_channel_get_socket_(ch)->listener = -1;
 }
 
 /* Only until open has found out what the descriptor is. */
@@ -8777,6 +8851,16 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
     return ch->how.publish != 0 ? ipc_channel_check_publisher_(ch) : 0;
 }
 
+/* Ends a call that was to open a channel. Where nothing else does, it says what a refusal means. */
+IPC_INLINE int ipc_channel_end_open_(struct ipc_channel *ch, const char *uri, int rc)
+{
+    if (rc != 0 && rc != -ETIMEDOUT && rc != -EINTR && *ch->why == '\0')
+        (void)ipc_channel_refuse_(ch, rc, "%s: cannot open: %s", uri, strerror(-rc));
+    if (rc != 0)
+        ipc_channel_close(ch);
+    return rc;
+}
+
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
                                      int64_t deadline, const struct ipc_channel_options *how)
 {
@@ -8808,9 +8892,9 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                  ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
-    if (rc != 0)
-        ipc_channel_close(ch);
-    return rc;
+    if (rc != 0 && kind == &ipc_channel_adopt_kind_)
+        ipc_channel_adopt_return_(ch);
+    return ipc_channel_end_open_(ch, uri, rc);
 }
 
 IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -8840,9 +8924,7 @@ IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc
         rc = listener->kind->accept(listener, ch, deadline);
     if (rc == 0)
         rc = ipc_channel_allocate_buffers_(ch);
-    if (rc != 0)
-        ipc_channel_close(ch);
-    return rc;
+    return ipc_channel_end_open_(ch, address, rc);
 }
 
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
@@ -9095,9 +9177,8 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
  * auto:. The server of ring: is in its own room.
  *
  * The server has a seat for each client: a channel as ipc_channel_accept makes it. One epoll
- * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of
- * the socket, and over a ring of its bell, too. It is level-triggered: what is not read is told
- * again.
+ * descriptor, which is also that of ipc_channel_fd, tells of the listener and of the sockets of all
+ * clients. It is level-triggered: what is not read is told again.
  *
  * What it cannot tell of is what was read already. A client of which more may be at hand is in the
  * queue: epoll has told of it, or a message of it was handed out and there are bytes behind that,
@@ -9134,7 +9215,6 @@ struct ipc_channel_client_ {
     uint64_t number;  /* 0: the seat is free */
     unsigned seat;    /* its index in seats[] */
     unsigned watched; /* the events of its socket that epoll tells of */
-    int has_bell;     /* epoll tells of its ring's bell */
     struct ipc_channel_client_ *next, *before; /* in the queue; next: among the free ones, too */
 };
 
@@ -9297,7 +9377,6 @@ IPC_INLINE int ipc_channel_take_next_(struct ipc_channel *ch)
     c->ch.polls = s->polls;
     c->number = e.data.u64;
     c->watched = EPOLLIN;
-    c->has_bell = 0;
     s->came++;
     s->clients++;
     s->told = 0;
@@ -9333,7 +9412,7 @@ IPC_INLINE int ipc_channel_take_clients_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ what epoll tells */
 
-/* Lets epoll tell when a client reads what is left for it, and of its ring. 0 or -errno. */
+/* Lets epoll tell when a client reads what is left for it. 0 or -errno. */
 IPC_INLINE int ipc_channel_watch_client_(struct ipc_channel_sockets_ *s,
                                          struct ipc_channel_client_ *c)
 {
@@ -9346,12 +9425,6 @@ IPC_INLINE int ipc_channel_watch_client_(struct ipc_channel_sockets_ *s,
     if (events != c->watched && epoll_ctl(s->polls, EPOLL_CTL_MOD, c->ch.in, &e) != 0)
         return -errno;
     c->watched = events;
-    if (c->ch.ring == NULL || c->has_bell || ipc_channel_is_agreeing_(c))
-        return 0;
-    e.events = EPOLLIN;
-    if (epoll_ctl(s->polls, EPOLL_CTL_ADD, ipc_notify_fd(&c->ch.ring->data), &e) != 0)
-        return -errno;
-    c->has_bell = 1;
     return 0;
 }
 

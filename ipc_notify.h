@@ -94,6 +94,9 @@
  *     ms (fix: ipc_shm_peer for all); those of a poster whose sandbox denies futexes; those of a
  *     semaphore, when another waiter was killed as it gave the wake on (fix: futexes, or a
  *     semaphore for each waiter).
+ *   - IPC_NOTIFY_EVENTFD is for peers that you trust: whoever has the eventfd, too, can let a post
+ *     block. Fix: the bell of a ring in a segment, of which each process has a descriptor of its own;
+ *     or auto: of ipc_channel.h, which wakes over its socket.
  *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
  *     process where a hostile peer has written to it. Fix: futexes.
  *
@@ -403,6 +406,10 @@ IPC_INLINE const char *ipc_strerror(int rc)
         return "another process has this end";
     case -ECHILD:
         return "after fork another process goes on with this handle: open it anew";
+    case -EROFS:
+        return "this process may only read the memory";
+    case -EUSERS:
+        return "as many processes are there as there are places for";
     case -EPROTO:
         return "what is there is of another kind, size, version or layout";
     default:
@@ -485,7 +492,7 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  * fourth also have a descriptor for event loops. */
 #define IPC_NOTIFY_FUTEX 0u     /* zeroed memory is one */
 #define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
-#define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pipe where there is none */
+#define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pair of sockets where there is none */
 #define IPC_NOTIFY_SIGNAL 3u    /* a queued real-time signal, read from a signalfd */
 
 /* How processes sleep: ipc_notify_was_asleep. */
@@ -498,7 +505,7 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_USES_MEMBARRIER 2u /* else a full fence in each post. Known after the first sleep */
 #define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
 #define IPC_USES_WATCH 8u      /* deaths are reported by descriptors, else asked for every 8 ms */
-#define IPC_USES_EVENTFD 16u   /* else a pipe */
+#define IPC_USES_EVENTFD 16u   /* else a pair of sockets */
 #define IPC_USES_PIDFD 32u     /* signals reach no reused pid, else almost none */
 
 struct ipc_notify_shared;
@@ -642,7 +649,8 @@ IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n);
  *   -EPERM   IPC_NOTIFY_SIGNAL: the process is another user's, or does not block the signal
  *   -ENOENT  IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd
  *   -EBADF   IPC_NOTIFY_EVENTFD: something else has closed the descriptor
- *   The last four come only when an event loop is to be woken, and after the other waiters were.
+ *   -EPIPE   IPC_NOTIFY_EVENTFD: nobody has the other one of the pair of sockets; no SIGPIPE
+ *   The last five come only when an event loop is to be woken, and after the other waiters were.
  */
 IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n);
 
@@ -771,7 +779,7 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_watch's loop says
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and socketpair; and what struct ipc_watch's loop says
  */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n);
 
@@ -805,7 +813,7 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n);
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what eventfd, pipe and sendmsg say
+ *   and what eventfd, socketpair and sendmsg say
  */
 IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
 
@@ -814,11 +822,12 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
  * until the deadline. The descriptor that the handle had before is closed.
  *
  *   0
- *   -ETIMEDOUT  nothing came until the deadline, which may also be no absolute time
+ *   -ETIMEDOUT  nothing came until the deadline
  *   -EINTR      a signal handler ran
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     something else came
- *   -EINVAL     the handle is not attached, or not of that kind
+ *   -EINVAL     the handle is not attached, or not of that kind, or the deadline is no absolute time
+ *               (IPC_NOW)
  *   and what poll and recvmsg say
  */
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline);
@@ -1304,10 +1313,12 @@ IPC_INLINE int ipc_notify_send_signal_(struct ipc_notify *n)
     return rc != 0 || kill(n->target, n->number) == 0 ? rc : -errno;
 }
 
-/* Wakes the event loops. EAGAIN says that the descriptor is full, and so it is readable. */
+/* Wakes the event loops. EAGAIN says that the descriptor is full, and so it is readable. Whoever has
+ * an eventfd, too, can let a write to it block; a send to a socket never does. */
 IPC_INLINE int ipc_notify_wake_loops_(struct ipc_notify *n)
 {
     static const uint64_t one = 1;
+    ssize_t rc;
 
     if (n->kind == IPC_NOTIFY_SIGNAL)
         return ipc_notify_send_signal_(n);
@@ -1315,7 +1326,10 @@ IPC_INLINE int ipc_notify_wake_loops_(struct ipc_notify *n)
         return 0; /* such a kind cannot be armed: a hostile peer */
     if (n->post_fd < 0)
         return -ENOENT;
-    return write(n->post_fd, &one, sizeof one) > 0 || errno == EAGAIN ? 0 : -errno;
+    rc = (n->uses & IPC_USES_EVENTFD) != 0
+             ? write(n->post_fd, &one, sizeof one)
+             : send(n->post_fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return rc > 0 || errno == EAGAIN ? 0 : -errno;
 }
 
 /* Has a post of the notifier in mem more to do than to load its word: a sleeper to wake, a fence?
@@ -2759,14 +2773,11 @@ IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
         n->uses |= IPC_USES_EVENTFD;
         return n->fd;
     }
-    if (errno == EMFILE || errno == ENFILE || pipe(fds) != 0)
+    if (errno == EMFILE || errno == ENFILE ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
         return -errno;
     n->fd = ipc_move_fd_(fds[0]);
     n->post_fd = ipc_move_fd_(fds[1]);
-    (void)fcntl(n->fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(n->post_fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(n->fd, F_SETFL, O_NONBLOCK);
-    (void)fcntl(n->post_fd, F_SETFL, O_NONBLOCK);
     return n->fd;
 }
 
@@ -2813,6 +2824,16 @@ IPC_INLINE void ipc_notify_empty_eventfd_(int fd)
         (void)!read(fd, io.iov_base, io.iov_len);
 }
 
+/* Reads an end of a pair of sockets empty. */
+IPC_INLINE void ipc_notify_empty_socket_(int fd)
+{
+    char bytes[256];
+    int tries;
+
+    for (tries = 0; tries < 64 && recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0; tries++)
+        ;
+}
+
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
 {
     if (n->at == NULL)
@@ -2823,10 +2844,12 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
         n->asks = (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DOZING_) != 0;
         return;
     }
-    if ((n->uses & IPC_USES_EVENTFD) == 0)
-        ipc_notify_empty_(n->fd);
-    else
+    if (n->kind == IPC_NOTIFY_SIGNAL)
+        (void)ipc_notify_empty_(n->fd);
+    else if ((n->uses & IPC_USES_EVENTFD) != 0)
         ipc_notify_empty_eventfd_(n->fd);
+    else
+        ipc_notify_empty_socket_(n->fd);
 }
 
 #define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1" in a little-endian machine */
@@ -2882,21 +2905,27 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
-/* Are these what ipc_notify_send_fd sends: an eventfd, which is a file of no type, or both ends of one
- * pipe? A write to something else may raise a signal (SIGPIPE, SIGXFSZ, SIGTTOU), or change a file. As
- * long as this process has a pipe's reading end, too, no write to it raises SIGPIPE. */
+/* Is it an end of a pair of Unix sockets? A post to another socket would be a message, in our name, to
+ * whoever is at that socket's address. */
+IPC_INLINE int ipc_notify_is_of_pair_(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.ss_family == AF_UNIX &&
+           size == sizeof peer.ss_family; /* it has no name */
+}
+
+/* Are these what ipc_notify_send_fd sends: an eventfd, which is a file of no type, or both ends of a
+ * pair of sockets? A write to something else may raise a signal (SIGPIPE, SIGXFSZ, SIGTTOU), or change
+ * a file. */
 IPC_INLINE int ipc_notify_are_bells_(const int fds[2], size_t count)
 {
-    struct stat in, out;
-    char nothing = 0;
+    struct stat st;
 
-    if (fstat(fds[0], &in) != 0)
-        return 0;
-    if (count == 1)
-        return (in.st_mode & S_IFMT) == 0;
-    return S_ISFIFO(in.st_mode) && fstat(fds[1], &out) == 0 && out.st_dev == in.st_dev &&
-           out.st_ino == in.st_ino && read(fds[0], &nothing, 0) == 0 &&
-           write(fds[1], &nothing, 0) == 0; /* of no bytes: they are open for that */
+    if (count == 2)
+        return ipc_notify_is_of_pair_(fds[0]) && ipc_notify_is_of_pair_(fds[1]);
+    return fstat(fds[0], &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
@@ -2911,7 +2940,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
     int fds[2] = {-1, -1}, rc;
     size_t count = 0;
 
-    if (n->at == NULL || n->kind != IPC_NOTIFY_EVENTFD)
+    if (n->at == NULL || n->kind != IPC_NOTIFY_EVENTFD || !ipc_is_deadline_(deadline))
         return -EINVAL;
     p.fd = socket;
     p.events = POLLIN;

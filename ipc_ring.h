@@ -281,7 +281,7 @@
  *   int NAME_END_post(struct NAME_END *)
  *       Wakes the other end: after push, push_n and commit, or pop, pop_n and release, once for
  *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post. Streams
- *       and calls need none.
+ *       and calls need none. A call that has to wait posts before it sleeps.
  *   struct ipc_notify *NAME_END_bell(struct NAME_END *)
  *       What this end sleeps on: for ipc_wait, ipc_wait_any, ipc_notify_policy.
  *
@@ -543,6 +543,10 @@ IPC_INLINE const char *ipc_strerror(int rc)
         return "another process has this end";
     case -ECHILD:
         return "after fork another process goes on with this handle: open it anew";
+    case -EROFS:
+        return "this process may only read the memory";
+    case -EUSERS:
+        return "as many processes are there as there are places for";
     case -EPROTO:
         return "what is there is of another kind, size, version or layout";
     default:
@@ -655,7 +659,7 @@ struct ipc_ring_seat_ {
 
 /* In `how` of a kind that has seats, above the lowest byte: how many, where that is another number
  * than usual. IPC_BROADCAST_READERS and IPC_MPMC_HANDLES are made of this. A number that is out of
- * range stays so. */
+ * range stays so. Constant where n is, so it has n twice. */
 #define IPC_RING_SEATS_MAX 65536u
 #define IPC_RING_HOW_MANY_(n, usual)                                                               \
     ((unsigned)(n)-1u < IPC_RING_SEATS_MAX ? ((unsigned)(n) ^ (usual)) << 8 : ~0xffu)
@@ -4697,6 +4701,8 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  *   word           from               to             made by
  *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
  *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
+ *                  any                0, BUSY | p+1  lossy: ipc_bridge, where it tells of a loss
+ *                                                    (skip_slots of tools/bridge/kinds.c); stores
  *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
@@ -5583,6 +5589,7 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
 {
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail;
+    size_t stride = ipc_ring_stride_((size_t)c->bytes);
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
@@ -5597,6 +5604,10 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
+    /* The writer may have begun to overwrite the oldest one; then the next one is whole. */
+    sequence = ck_pr_load_64(
+        ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, end, stride), stride));
+    end += h->skip == 0 && sequence == (IPC_BROADCAST_BUSY_ | (end + c->mask + 2));
     h->missed += end - c->head;
     c->head = c->ready = end;
     c->idle = 0;
@@ -5748,7 +5759,8 @@ IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
 }
 
 /* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossless: -ECHILD; lossy:
- * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop. */
+ * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop, or -EAGAIN where
+ * ipc_bridge has taken it away to tell of a loss of more than a capacity. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);
@@ -7584,9 +7596,10 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     uint64_t again, i;
     int rc = ipc_mpmc_find_next_(m, stride, word);
 
-    *position = ipc_mpmc_position_of_(m, m->next, *word);
-    if (rc == 0)
+    if (rc == 0) {
+        *position = ipc_mpmc_position_of_(m, m->next, *word);
         return 0;
+    }
     if (rc != -EAGAIN || m->error != 0) /* m->error may be -EAGAIN: attach was refused */
         return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);
@@ -9325,10 +9338,13 @@ IPC_INLINE int ipc_monitor_look_(struct ipc_monitor_ *m, void *mem, size_t size)
         return -EINVAL;
     m->mem = mem;
     m->size = size;
+    m->magic = ck_pr_load_64(&r->magic);
+    /* Without it the fields could be older than the magic, of which the next look sees a later one.
+     * Partner: in ipc_ring_init_. */
+    ck_pr_fence_load(); /* no twin */
     m->s.bytes = ck_pr_load_64(&r->bytes);
     m->s.how = ck_pr_load_32(&r->how);
     m->s.version = ck_pr_load_32(&r->version);
-    m->magic = ck_pr_load_64(&r->magic);
     switch (m->magic) {
     case IPC_SPSC_MAGIC:
         return ipc_monitor_spsc_(m);
@@ -10034,18 +10050,21 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         rc = message != NULL ? NAME##_##TRY(h, message) : (LOOK);                                  \
         return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
     }                                                                                              \
+    IPC_INLINE int NAME##_##END##_sleep_(struct NAME##_##END *h, MESSAGE *message,                 \
+                                   int64_t deadline)                                               \
+    {                                                                                              \
+        (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                          \
+        return NAME##_##END##_wait_until_(h, &message, deadline);                                  \
+    }                                                                                              \
     IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, int64_t deadline)                   \
     {                                                                                              \
-        MESSAGE *none = NULL;                                                                      \
-        return NAME##_##END##_wait_until_(h, &none, deadline);                                     \
+        return NAME##_##END##_sleep_(h, NULL, deadline);                                           \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_##CALL(struct NAME##_##END *h, MESSAGE *message, int64_t deadline) \
     {                                                                                              \
         int rc = NAME##_##TRY(h, message);                                                         \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
-            MESSAGE *later = message;                                                              \
-            rc = NAME##_##END##_wait_until_(h, &later, deadline);                                  \
-        }                                                                                          \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN))                                                         \
+            rc = NAME##_##END##_sleep_(h, message, deadline);                                      \
         if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(h->H.ring->IPC_RING_THEIR_BELL_##END)))    \
             (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                      \
         return rc;                                                                                 \
@@ -10288,6 +10307,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_producer_wait(struct NAME##_producer *h, size_t n, int64_t deadline)     \
     {                                                                                              \
+        (void)ipc_notify_post(&h->data);                                                           \
         return NAME##_producer_wait_until_(h, &n, deadline);                                       \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_send(struct NAME##_producer *p, const void *data, size_t n,        \
@@ -10341,9 +10361,11 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     {                                                                                              \
         int published = 0;                                                                         \
         int64_t rc = ipc_##K##_take_(&c->raw, to, size, &published);                               \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+        while (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                    \
             rc = NAME##_consumer_wait(c, deadline);                                                \
             rc = rc != 0 ? rc : ipc_##K##_take_(&c->raw, to, size, &published);                    \
+            if (rc == -EAGAIN && ipc_left_(deadline) == 0)                                         \
+                rc = -ETIMEDOUT;                                                                   \
         }                                                                                          \
         if (CK_CC_UNLIKELY(published)) {                                                           \
             c->H.post_due = 0;                                                                     \
@@ -10518,9 +10540,11 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, TYPE *to, size_t n, int64_t deadline)\
     {                                                                                              \
         int64_t rc = NAME##_pop_n(c, to, n);                                                       \
-        if (rc == -EAGAIN) {                                                                       \
+        while (rc == -EAGAIN) {                                                                    \
             rc = NAME##_consumer_wait(c, 1, deadline);                                             \
             rc = rc != 0 ? rc : NAME##_pop_n(c, to, n);                                            \
+            if (rc == -EAGAIN && ipc_left_(deadline) == 0)                                         \
+                rc = -ETIMEDOUT;                                                                   \
         }                                                                                          \
         return rc;                                                                                 \
     }
@@ -10547,6 +10571,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         TYPE *at[2];                                                                               \
         size_t n[2];                                                                               \
     };                                                                                             \
+    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
     IPC_RING_ASSERT_(NAME##_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))                    \
     IPC_RING_MEMORY_(NAME, stream, IPC_STREAM_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))\
     IPC_RING_END_(NAME, stream, producer, raw.s, 0, (void)0, sizeof(TYPE), me)                     \

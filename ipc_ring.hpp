@@ -166,6 +166,24 @@ class [[nodiscard]] result {
     int64_t rc_ = 0;
 };
 
+/* What wait_any returns: the result, and which of the bells it is about. */
+class [[nodiscard]] any_result : public result {
+  public:
+    constexpr any_result(int64_t rc, size_t which) noexcept : result(rc), which_(which)
+    {
+    }
+
+    /* That for which condition(i) is true; after EOWNERDEAD that which watches the dead peer; 0 after
+     * other errors. */
+    constexpr size_t which() const noexcept
+    {
+        return which_;
+    }
+
+  private:
+    size_t which_;
+};
+
 /* ------------------------------------------------------------------ deadlines */
 
 /* Until when a call may wait. A duration counts from the moment at which it becomes a deadline: for
@@ -253,10 +271,28 @@ class segment {
         return begin([&](ipc_shm *s) { return ipc_shm_recv_with(s, socket, d.ns(), &how); });
     }
 
+    /* ipc_shm_open_fd: from a descriptor, which stays the caller's. */
+    result open_fd(int fd, const ipc_shm_options &how = IPC_SHM_DEFAULTS)
+    {
+        return begin([&](ipc_shm *s) { return ipc_shm_open_fd(s, fd, &how); });
+    }
+
     /* ipc_shm_send. */
     result send(int socket)
     {
         return seg_ ? ipc_shm_send(seg_.get(), socket) : -EBADF;
+    }
+
+    /* ipc_shm_sync. */
+    result sync()
+    {
+        return seg_ ? ipc_shm_sync(seg_.get()) : -EINVAL;
+    }
+
+    /* ipc_shm_hand_over: before a fork whose child goes on with what is open here. */
+    result hand_over()
+    {
+        return seg_ ? ipc_shm_hand_over(seg_.get()) : -EINVAL;
     }
 
     /* Leaves the segment, once the handles that are attached in it have left, too. */
@@ -310,23 +346,26 @@ template <class F> result wait(ipc_notify &bell, deadline d, F condition)
     return ipc_wait(&bell, d.ns(), condition());
 }
 
-/* ipc_wait_any: until condition(i) is true for one of the bells of `any` (ipc_any_init); count() is
- * which. The next call with the same `any` looks at those behind it first. */
-template <class F> result wait_any(ipc_any &any, deadline d, F condition)
+/* ipc_wait_any: until condition(i) is true for one of the bells of `any` (ipc_any_init), or the peer
+ * is dead that one of them watches (ipc_notify_watch); which() is that one, and so is count() where
+ * the condition is true. The next call with the same `any` looks at those behind it first. */
+template <class F> any_result wait_any(ipc_any &any, deadline d, F condition)
 {
     unsigned i = 0;
     int rc = ipc_wait_any(&any, d.ns(), i, condition(i));
 
-    return rc == 0 ? static_cast<int64_t>(i) : rc;
+    if (rc == 0)
+        return {i, i};
+    return {rc, rc == -EOWNERDEAD ? i : 0u};
 }
 
 /* The same for bells[0..n), of which each call looks at the first one first: where that is always
  * ready the others wait. Fix: keep an ipc_any. */
 template <class F>
-result wait_any(ipc_notify *const *bells, unsigned n, deadline d, F condition)
+any_result wait_any(ipc_notify *const *bells, unsigned n, deadline d, F condition)
 {
     ipc_any any;
-    result r = ipc_any_init(&any, bells, n);
+    any_result r{ipc_any_init(&any, bells, n), 0};
 
     if (r)
         r = wait_any(any, d, std::move(condition));
@@ -597,10 +636,13 @@ struct spsc : detail::ring<detail::spsc_calls<T, Version>> {
         IPC_CALL_ result push_more(const T &m) { return calls::c_push_more(&this->h_, &m); }
         IPC_CALL_ result flush() { return calls::c_flush(&this->h_); }
         uint64_t was_size() const { return calls::c_producer_was_size(&this->h_); }
+        /* Which process has the other end, for ipc_notify_watch; 0: none. */
+        uint64_t peer() const { return calls::c_producer_peer(&this->h_); }
     };
 
     struct consumer : detail::slot_consumer<calls, T> {
         uint64_t was_size() const { return calls::c_consumer_was_size(&this->h_); }
+        uint64_t peer() const { return calls::c_consumer_peer(&this->h_); }
         void replay(uint64_t n) { calls::c_replay(&this->h_, n); }
     };
 };
@@ -756,6 +798,8 @@ struct records : detail::ring<detail::record_calls> {
             return calls::c_push_more(&h_, data, n);
         }
         IPC_CALL_ result flush() { return calls::c_flush(&h_); }
+        /* Which process has the other end; 0: none. */
+        uint64_t peer() const { return calls::c_producer_peer(&h_); }
 #ifdef __cpp_lib_span
         IPC_CALL_ result push_more(std::span<const std::byte> data)
         {
@@ -765,6 +809,8 @@ struct records : detail::ring<detail::record_calls> {
     };
 
     struct consumer : detail::record_consumer<calls> {
+        /* Which process is the producer; 0: none, or there may be several. */
+        uint64_t peer() const { return calls::c_consumer_peer(&h_); }
         void replay(uint64_t n) { calls::c_replay(&h_, n); }
         result source(ipc_record_sender &from) const { return calls::c_source(&h_, &from); }
         result ended() { return calls::c_ended(&h_); }

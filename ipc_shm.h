@@ -374,6 +374,10 @@ IPC_INLINE const char *ipc_strerror(int rc)
         return "another process has this end";
     case -ECHILD:
         return "after fork another process goes on with this handle: open it anew";
+    case -EROFS:
+        return "this process may only read the memory";
+    case -EUSERS:
+        return "as many processes are there as there are places for";
     case -EPROTO:
         return "what is there is of another kind, size, version or layout";
     default:
@@ -534,7 +538,7 @@ struct ipc_shm_options {
      * an object 128, besides the size asked for. */
     unsigned members, objects;
 };
-/* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
+/* What NULL in place of options stands for: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
 #define IPC_SHM_DEFAULTS                                                                           \
     {                                                                                              \
         0600, (uid_t)-1, (gid_t)-1, 0, 0, 0, 0                                                     \
@@ -602,7 +606,7 @@ struct ipc_shm_member {
  * and a new one of this size takes its place: seg->created is 1. Then it must not be in use by
  * others. Blocks only for the kernel, while it allocates the pages and faults them in. On an error
  * seg is closed.
- * ipc_shm_create uses IPC_SHM_DEFAULTS.
+ * ipc_shm_create uses IPC_SHM_DEFAULTS, as all calls do where `how` is NULL.
  *
  * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
  * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). A
@@ -673,8 +677,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size, and room for other
- * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
- * second at most, besides what ipc_shm_create does. Not with IPC_SHM_READ_ONLY, which is -EINVAL.
+ * numbers of members and objects. Blocks for a tenth of a second at most, besides what ipc_shm_create does. Not with IPC_SHM_READ_ONLY, which is -EINVAL.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -1765,7 +1768,7 @@ IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how, int fd)
     struct epoll_event e;
 
     memset(&e, 0, sizeof e);
-    e.events = fd == seg->inotify ? EPOLLIN : 0;
+    e.events = fd == seg->inotify ? (uint32_t)EPOLLIN : 0;
     return epoll_ctl(seg->epoll, how, fd, &e);
 }
 
@@ -2042,6 +2045,14 @@ IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg, int creates)
 }
 
 /* Makes the handle one that is not open. An option that is not tried counts as not granted. */
+/* The options of a call: NULL stands for the defaults. */
+IPC_INLINE const struct ipc_shm_options *ipc_shm_or_defaults_(const struct ipc_shm_options *how)
+{
+    static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
+
+    return how != NULL ? how : &defaults;
+}
+
 IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);
@@ -2647,6 +2658,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     char path[PATH_MAX];
     int rc, again, tries;
 
+    how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
         return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
@@ -2687,9 +2699,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
 
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-
-    return ipc_shm_create_with(seg, name, size, &how);
+    return ipc_shm_create_with(seg, name, size, NULL);
 }
 
 IPC_INLINE int ipc_shm_refuse_deadline_(struct ipc_shm *seg, int64_t deadline)
@@ -2719,6 +2729,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     int64_t nap = IPC_SHM_NAP_;
     int rc, waited = 0;
 
+    how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (name == NULL)
         return ipc_shm_refuse(seg, -EINVAL, "no name");
@@ -2743,18 +2754,15 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 
 IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadline)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-
-    return ipc_shm_open_with(seg, name, deadline, &how);
+    return ipc_shm_open_with(seg, name, deadline, NULL);
 }
 
 IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
                                       const struct ipc_shm_options *how)
 {
-    static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
     int rc, tries = 100;
 
-    how = how != NULL ? how : &defaults;
+    how = ipc_shm_or_defaults_(how);
     if ((how->flags & IPC_SHM_READ_ONLY) != 0)
         return ipc_shm_create_with(seg, name, size, how); /* which refuses it */
     do {
@@ -2803,7 +2811,7 @@ IPC_INLINE int ipc_shm_unlink(const char *name)
 IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
                                    const struct ipc_shm_options *how)
 {
-    struct ipc_shm_options fresh = *how;
+    struct ipc_shm_options fresh = *ipc_shm_or_defaults_(how);
     char path[PATH_MAX];
     int rc, tries, removed = 0;
 
@@ -3014,6 +3022,7 @@ IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm
     struct stat st;
     int rc;
 
+    how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     rc = ipc_shm_check_received_(seg, fd, how);
     if (rc == 0)
@@ -3033,7 +3042,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
 {
     int fd, rc;
 
-    ipc_shm_clear_(seg, how);
+    ipc_shm_clear_(seg, ipc_shm_or_defaults_(how));
     if (!ipc_is_deadline_(deadline))
         return ipc_shm_refuse_deadline_(seg, deadline);
     fd = ipc_shm_take_message_(seg, socket, deadline);
@@ -3048,9 +3057,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
 
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-
-    return ipc_shm_recv_with(seg, socket, deadline, &how);
+    return ipc_shm_recv_with(seg, socket, deadline, NULL);
 }
 
 #endif

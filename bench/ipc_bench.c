@@ -48,6 +48,7 @@ static void usage(FILE *to)
         "  --seed N        the random number that decides the order of the runs\n"
         "  --compare OLD.json [NEW.json]\n"
         "                  print what changed from OLD to NEW, or to what is measured now\n"
+        "  --help          print this\n"
         "Ends with status 3 if some cases gave no result: those are left out.\n");
 }
 

@@ -285,8 +285,10 @@ int main(int argc, char **argv)
     static const char usage[] = "usage: ipc_cat [-v] -s NAME < input\n"
                                 "       ipc_cat [-v] -r NAME > output\n"
                                 "Moves bytes from the sender to the receiver of the same NAME.\n"
-                                "  -v  say what it does now: the other end, what it waits for, rate\n"
-                                "  -h  print this\n";
+                                "  -s NAME  send what comes in\n"
+                                "  -r NAME  write what was sent\n"
+                                "  -v       say what it does now: the other end, what it waits for, rate\n"
+                                "  -h       print this, as --help does\n";
     static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     int option, role = 0;
 

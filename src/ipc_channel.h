@@ -117,7 +117,7 @@
  *     fifo:          at once (4)              at once (4)              none (4)
  *     unix:          at once                  at once                  none
  *     unix-seq:      at once                  at once                  none
- *     tcp:           at once                  one message late (5)     none
+ *     tcp:           at once (7)              one message late (5)     none
  *     unix-dgram:    never                    at once                  none
  *     udp:           never                    one message late (5)     none
  *     mq:, sysv:     never (6)                never (6)                all
@@ -137,6 +137,11 @@
  *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if
  *         a receiver is back at the port by then.
  *     (6) But -EPIPE, once, where a queue of sysv: was removed.
+ *     (7) After all that has reached the receiver's host. If the sender is closed, or dies, before it
+ *         has received all that came to it, or if more comes to it after that, the kernel drops what
+ *         the receiver's host had no room for yet: that is lost, and -EOWNERDEAD if it ends in the
+ *         middle of a message. Fix: the receiver answers the last message, and the sender receives
+ *         until that answer.
  *
  * Caveats
  *   - recv takes in several messages at once where it can, so the descriptor for event loops tells
@@ -164,7 +169,7 @@
  *     sides, so both must be in a call at a time. A server takes a moment of each recv for it.
  *   - A server sleeps in send_to until the deadline if that client does not read, and the others
  *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
- *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
+ *   - A server needs a descriptor for each client, auto: three (RLIMIT_NOFILE), and addresses for two
  *     messages of the largest size. When there are no more, recv says so (-EMFILE), and the clients
  *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
@@ -208,8 +213,8 @@
  *   send and recv over records are the ring's own push and pop, inline. For one sender and one
  *   receiver there are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal
  *   from 56 bytes on; a program that needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the
- *   socket: offer, answer with a sealed segment and the bells' descriptors, choice. The socket
- *   stays open beside the ring; ipc_channel_fd is readable when the bell rings or the socket ends.
+ *   socket: offer, answer with a sealed segment, choice. The socket stays open beside the ring, and
+ *   wakes event loops.
  *
  *   To write to a pipe without a signal, the library asks the kernel by RWF_NOSIGNAL (Linux 6.18).
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal

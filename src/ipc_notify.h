@@ -89,6 +89,9 @@
  *     ms (fix: ipc_shm_peer for all); those of a poster whose sandbox denies futexes; those of a
  *     semaphore, when another waiter was killed as it gave the wake on (fix: futexes, or a
  *     semaphore for each waiter).
+ *   - IPC_NOTIFY_EVENTFD is for peers that you trust: whoever has the eventfd, too, can let a post
+ *     block. Fix: the bell of a ring in a segment, of which each process has a descriptor of its own;
+ *     or auto: of ipc_channel.h, which wakes over its socket.
  *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
  *     process where a hostile peer has written to it. Fix: futexes.
  *

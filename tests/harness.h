@@ -23,6 +23,19 @@
 
 #define UNABLE 77 /* exit status: the kernel does not permit it */
 
+/* Under AddressSanitizer everything takes long: what only goes on for a while is shorter by FLOOD. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+#define FLOOD(n) (SANITIZED ? (n) / 4 : (n))
+
 static char prefix[100];
 static char name[150]; /* of this test's segment */
 

@@ -67,7 +67,9 @@ static void set_loopback(int up)
 /* Moves this process to a network and names of its own. */
 static void move_away(int ipv6)
 {
-    char path[200];
+    char path[200], hosts[1000] = "127.0.0.1 both three\n::1 both three\n127.0.0.2 three\n"
+                                  "127.0.0.1 three\n";
+    int i;
 
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 ||
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
@@ -78,7 +80,9 @@ static void move_away(int ipv6)
     }
     set_loopback(1);
     (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
-    write_file(path, "127.0.0.1 both three\n::1 both three\n127.0.0.2 three\n127.0.0.1 three\n");
+    for (i = 1; i <= 17; i++)
+        (void)sprintf(hosts + strlen(hosts), "127.0.1.%d many\n", i);
+    write_file(path, hosts);
     if (mount(path, "/etc/hosts", NULL, MS_BIND, NULL) != 0)
         _exit(UNABLE);
 }
@@ -174,6 +178,8 @@ static void meets_all(struct child *up, void *arg)
     waits_for("tcp:both:9002", "tcp:both:9002");
     waits_for("tcp:127.0.0.1:9003", "tcp:both:9003");
     waits_for("tcp:three:9004", "tcp:127.0.0.2:9004");
+    IS(ipc_channel_open(&ch, "tcp:many:9005", IPC_RECV | IPC_LISTEN, IPC_NOW), -E2BIG);
+    MUST(strstr(ipc_channel_why(&ch), "16 addresses") != NULL);
 }
 
 static void all_addresses_of_a_name_are_used(void **state)
@@ -914,6 +920,96 @@ static void connections_may_be_handed_over(void **state)
     }
 }
 
+/* O_NONBLOCK is one flag for all processes that share a socket: that of a connection stays. */
+static void a_connection_that_was_handed_over_blocks_as_before(void **state)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
+    struct ipc_channel other;
+    int fds[2], flags;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        flags = i % 2 != 0 ? O_RDWR | O_NONBLOCK : O_RDWR;
+        MUST(socketpair(AF_UNIX, types[i / 2], 0, fds) == 0);
+        MUST(fcntl(fds[0], F_SETFL, flags) == 0);
+        adopt(&ch, fds[0], IPC_BOTH, 0);
+        adopt(&other, fds[1], IPC_BOTH, 0);
+        IS(fcntl(fds[0], F_GETFL) & (O_ACCMODE | O_NONBLOCK), flags);
+        IS(ipc_channel_send(&ch, "hello", 5, IPC_FOREVER), 0);
+        IS(ipc_channel_recv(&other, scratch, 10, IPC_FOREVER), 5);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(1)), -ETIMEDOUT);
+        ipc_channel_close(&other);
+        ipc_channel_close(&ch);
+    }
+}
+
+/* A sender whose bytes come one by one, always in time for the next read. A pipe of packets gives
+ * one for each. After its deadline a call reads some of them, not all. */
+static void a_message_in_pieces_keeps_no_call_beyond_its_deadline(void **state)
+{
+    static const size_t sizes[] = {300, 20000}; /* a large one is read to the caller's memory */
+    int fds[2], left;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        unsigned char frame[20008];
+
+        MUST(pipe2(fds, O_CLOEXEC | O_DIRECT) == 0 && fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) > 0);
+        adopt(&ch, fds[0], IPC_RECV, 0);
+        ipc_channel_put_header_(frame, sizes[i]);
+        for (k = 0; k < sizes[i]; k++)
+            frame[8 + k] = (unsigned char)(k * 7 + (k >> 8));
+        MUST(write(fds[1], frame, 8) == 8);
+        for (k = 0; k < 200; k++)
+            MUST(write(fds[1], frame + 8 + k, 1) == 1);
+        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, IPC_NOW), -ETIMEDOUT);
+        MUST(ioctl(fds[0], FIONREAD, &left) == 0 && left > 100);
+        MUST(write(fds[1], frame + 8 + k, sizes[i] - k) == (ssize_t)(sizes[i] - k));
+        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), sizes[i]);
+        MUST(memcmp(scratch, frame + 8, sizes[i]) == 0);
+        ipc_channel_close(&ch);
+        (void)close(fds[1]);
+    }
+}
+
+/* Where open refuses, also for what it finds out late, the descriptor stays open. */
+static void a_refused_descriptor_stays_the_callers(void **state)
+{
+    struct ipc_channel_options how;
+    struct sockaddr_storage at;
+    socklen_t size;
+    int fds[2];
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.max = (size_t)1 << 29;
+    MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+    (void)snprintf(uri, sizeof uri, "fd:%d", fds[0]);
+    IS(ipc_channel_open_with(&ch, uri, IPC_BOTH, IPC_NOW, &how), -EMSGSIZE);
+    MUST(fcntl(fds[0], F_GETFD) >= 0);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    MUST(pipe(fds) == 0);
+    how.max = 0;
+    how.keepalive = 1;
+    (void)snprintf(uri, sizeof uri, "fd:%d", fds[0]);
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV, IPC_NOW, &how), -EOPNOTSUPP);
+    MUST(fcntl(fds[0], F_GETFD) >= 0);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    next_name(NULL);
+    fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    set_address(&at, AF_UNIX, &size);
+    MUST(fds[0] >= 0 && bind(fds[0], (struct sockaddr *)&at, size) == 0 && listen(fds[0], 5) == 0);
+    (void)snprintf(uri, sizeof uri, "fd:%d", fds[0]);
+    IS(ipc_channel_open_with(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW, &how), -EOPNOTSUPP);
+    MUST(fcntl(fds[0], F_GETFD) >= 0);
+    (void)close(fds[0]);
+    MUST(unlink(((struct sockaddr_un *)&at)->sun_path) == 0);
+}
+
 static void descriptors_of_other_things_are_refused(void **state)
 {
     static const char *const wrong[] = {"fd:", "fd:x", "fd:-1", "fd:1x", "fd:99999999999"};
@@ -958,6 +1054,9 @@ int main(int argc, char **argv)
         TEST(a_host_that_vanishes_is_told_if_asked_for),
         TEST(listeners_may_be_handed_over),
         TEST(connections_may_be_handed_over),
+        TEST(a_connection_that_was_handed_over_blocks_as_before),
+        TEST(a_message_in_pieces_keeps_no_call_beyond_its_deadline),
+        TEST(a_refused_descriptor_stays_the_callers),
         TEST(descriptors_of_other_things_are_refused),
     };
 

@@ -1159,6 +1159,7 @@ static void wrong_words_are_named(void **state)
 {
     (void)state;
     is_no_call("-o feed zmq:ipc:///tmp/x", "-o feed: not SEGMENT:NAME");
+    is_no_call("-o feed:ticks -i feed:ticks -o other:ticks", "-o other:ticks: another ring has");
     is_no_call("zmq:ipc:///tmp/x", "no ring is named");
     is_no_call("-o feed:ticks", "one URI");
     is_no_call("-o feed:ticks lines", "begins with zmq:tcp: or zmq:ipc:");

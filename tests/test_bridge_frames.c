@@ -8,11 +8,31 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include "tools/bridge/bridge.h"
+
+/* A producer that pushes whenever the bridge has read. */
+static int64_t release_and_push(struct ipc_record_broadcast_consumer *c);
+#define ipc_record_broadcast_release(c) release_and_push(c)
+
 /* Before cmocka.h, whose macros have names of theirs. */
 #include "tools/bridge/in.c"
+
+/* How many stores of kinds.c this process lives for. */
+static unsigned stores = UINT32_MAX;
+
+static void store_or_die(uint64_t *at, uint64_t value)
+{
+    if (stores-- == 0)
+        (void)kill(getpid(), SIGKILL);
+    ck_pr_store_64(at, value);
+}
+#undef ck_pr_store_64
+#define ck_pr_store_64 store_or_die
+
 #include "tools/bridge/kinds.c"
 #include "tools/bridge/object.c"
 #include "tools/bridge/out.c"
+#undef ipc_record_broadcast_release
 
 IPC_SPSC(line, uint64_t)
 IPC_BROADCAST(cast, uint64_t)
@@ -135,6 +155,66 @@ static void a_gap_that_cannot_be_is_refused(void **state)
     end(&o);
 }
 
+/* ------------------------------------------------------------------ killed as it tells a loss */
+
+/* A bridge is killed behind the first n stores, and another writer goes on. Returns 0 where those
+ * were all. */
+static int loss_is_cut_short(void *mem, size_t size, uint64_t loss, unsigned n)
+{
+    struct sink s;
+    struct ipc_broadcast_producer *p = &s.end.broadcast;
+    struct cast_consumer in;
+    uint64_t got = 0, x = 0, i;
+    int rc, status;
+    pid_t child;
+
+    IS(cast_init(mem, size, 4, IPC_BROADCAST_LOSSY), 0);
+    IS(ipc_broadcast_producer_attach(p, mem, size, 8, NULL), 0);
+    for (i = 0; i < 7; i++)
+        IS(ipc_broadcast_push(p, &i, 8), 0);
+    IS(cast_consumer_attach(&in, mem, size, NULL), 0);
+    child = fork();
+    if (child == 0) {
+        stores = n;
+        skip_slots(&s, 7, loss);
+        _exit(0);
+    }
+    MUST(waitpid(child, &status, 0) == child);
+    while ((rc = cast_pop(&in, &x)) == -EOVERFLOW)
+        ;
+    IS(rc, -EAGAIN);
+    ipc_broadcast_producer_detach(p);
+    IS(ipc_broadcast_producer_attach(p, mem, size, 8, NULL), 0);
+    for (i = 0; i < 12; i++) {
+        x = p->s.tail;
+        IS(ipc_broadcast_push(p, &x, 8), 0);
+        while ((rc = cast_pop(&in, &x)) == -EOVERFLOW)
+            ;
+        MUST(rc == -EAGAIN || (rc == 0 && x == in.raw.s.head - 1));
+        got += rc == 0;
+    }
+    while (cast_pop(&in, &x) == 0)
+        got++;
+    IS(got + cast_missed(&in), p->s.tail - 7);
+    MUST(got >= 12 - 4); /* it misses a capacity at most */
+    return WIFSIGNALED(status);
+}
+
+static void a_bridge_is_killed_as_it_tells_a_loss(void **state)
+{
+    static const uint64_t losses[] = {1, 3, 4, 5, 6, 102, 104};
+    size_t size = cast_footprint(4, IPC_BROADCAST_LOSSY), i;
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned n;
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    for (i = 0; i < sizeof losses / sizeof *losses; i++)
+        for (n = 0; loss_is_cut_short(mem, size, losses[i], n); n++)
+            ;
+    (void)munmap(mem, size);
+}
+
 /* Two bridges into one ring would share a mark, and messages would come twice. */
 static void a_second_bridge_into_a_ring_is_refused(void **state)
 {
@@ -148,12 +228,150 @@ static void a_second_bridge_into_a_ring_is_refused(void **state)
     IS(last.head.what, WELCOME);
     hear_in(&two, &h.head, sizeof h);
     IS(last.head.what, REFUSAL);
+    two.next_try = 0;
     MUST(strstr(last.refusal.why, "another bridge writes 'jobs'") != NULL);
     IS(one.state->is_up, 1);
     end(&one);
     hear_in(&two, &h.head, sizeof h);
     IS(last.head.what, WELCOME);
     end(&two);
+}
+
+/* Two texts in turn would fill the disk that has the log: what is refused once a second is said so
+ * often. */
+static void nobody_can_make_a_bridge_complain_without_end(void **state)
+{
+    struct hello h = hello_of(IPC_SPSC_TYPE, 0, 8, 4);
+    struct line_producer line;
+    struct refusal r;
+    struct ipc_shm seg;
+    struct object in, out;
+    unsigned i;
+
+    (void)state;
+    begin(&in, "in", 0);
+    h.protocol++;
+    i = sent[REFUSAL];
+    hear_in(&in, &h.head, sizeof h);
+    h.protocol--;
+    h.is.bytes = LONGEST + 1;
+    hear_in(&in, &h.head, sizeof h);
+    MUST(strstr(in.said, "another version") != NULL);
+    IS(sent[REFUSAL], i + 1);
+    in.next_try = 0;
+    hear_in(&in, &h.head, sizeof h);
+    IS(sent[REFUSAL], i + 2);
+    IS(ipc_shm_create(&seg, name, 1 << 20), 0);
+    IS(line_producer_create(&line, &seg, "line", 64), 0);
+    begin(&out, "line", 1);
+    (void)work_out(&out);
+    IS(out.step, ASKED);
+    memset(&r, 0, sizeof r);
+    r.head.what = REFUSAL;
+    strcpy(r.why, "one");
+    hear_out(&out, &r.head, sizeof r);
+    strcpy(r.why, "two");
+    hear_out(&out, &r.head, sizeof r);
+    MUST(strstr(out.said, "one") != NULL);
+    end(&in);
+    end(&out);
+    ipc_shm_close(&seg);
+}
+
+/* What is said to be in the other ring is not read for ever, where the producer is as fast. */
+static struct tape_producer *busy;
+static unsigned pushes;
+
+static int64_t release_and_push(struct ipc_record_broadcast_consumer *c)
+{
+    int64_t rc = ipc_record_broadcast_release(c);
+
+    if (busy != NULL) {
+        MUST(++pushes < 100000);
+        IS(tape_push(busy, "x", 1), 0);
+    }
+    return rc;
+}
+
+static void a_producer_that_goes_on_holds_up_no_welcome(void **state)
+{
+    struct tape_producer tape;
+    struct ipc_shm seg;
+    struct object o;
+    struct frame f;
+
+    (void)state;
+    IS(ipc_shm_create(&seg, name, 1 << 20), 0);
+    IS(tape_producer_create(&tape, &seg, "tape", 4096, IPC_BROADCAST_LOSSY), 0);
+    begin(&o, "tape", 1);
+    (void)work_out(&o);
+    IS(o.step, ASKED);
+    IS(tape_push(&tape, "x", 1), 0);
+    f = last.head;
+    f.what = WELCOME;
+    f.skip = UINT64_C(1) << 40;
+    busy = &tape;
+    hear_out(&o, &f, sizeof f);
+    busy = NULL;
+    MUST(pushes > 0);
+    IS(o.step, THERE);
+    end(&o);
+    ipc_shm_close(&seg);
+}
+
+/* Reads the ring of many records, of which the next one has n bytes, up to the frame that has it. */
+static void reads_a_record(struct object *o, size_t n)
+{
+    struct frame f;
+    unsigned i;
+
+    begin(o, "log", 1);
+    (void)work_out(o);
+    if (o->step != ASKED)
+        return;
+    f = last.head;
+    f.what = WELCOME;
+    hear_out(o, &f, sizeof f);
+    i = sent[DATA];
+    (void)work_out(o);
+    IS(sent[DATA], i + 1);
+    MUST(o->sent >= n);
+}
+
+/* A ring that is made again, and larger, sends its longest records through the stage, too. */
+static void a_stage_of_an_earlier_ring_is_made_again(void **state)
+{
+    static const size_t capacity[] = {4096, 1 << 20, 2 << 20};
+    static unsigned char bytes[100000];
+    struct log_producer logs;
+    struct ipc_shm seg;
+    struct frame ack;
+    struct object o;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        size_t n = i == 0 ? 1000 : sizeof bytes;
+
+        IS(ipc_shm_create(&seg, name, 8 << 20), 0);
+        IS(log_producer_create(&logs, &seg, "log", capacity[i], 2), 0);
+        IS(log_push(&logs, bytes, n), 0);
+        reads_a_record(&o, n);
+        if (i == 2)
+            break;
+        memset(&ack, 0, sizeof ack);
+        ack.what = ACK;
+        ack.at = o.from->where(&o.source);
+        if (i == 0) /* nothing is left in the stage */
+            hear_out(&o, &ack, sizeof ack);
+        end(&o);
+        ipc_shm_close(&seg);
+        IS(ipc_shm_unlink(name), 0);
+    }
+    IS(o.step, ABSENT);
+    MUST(strstr(o.said, "log.bridge has messages of an earlier, smaller ring") != NULL);
+    end(&o);
+    ipc_shm_close(&seg);
 }
 
 /* A number that is mostly near some that are there. */
@@ -334,7 +552,11 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(empty_frames_count),
         TEST(a_gap_that_cannot_be_is_refused),
+        TEST(a_bridge_is_killed_as_it_tells_a_loss),
         TEST(a_second_bridge_into_a_ring_is_refused),
+        TEST(nobody_can_make_a_bridge_complain_without_end),
+        TEST(a_producer_that_goes_on_holds_up_no_welcome),
+        TEST(a_stage_of_an_earlier_ring_is_made_again),
         TEST(answers_at_random_do_no_harm),
         TEST(messages_at_random_do_no_harm),
     };

@@ -3,7 +3,74 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+/* To come between: see below. */
+#include <string.h>
+#include <sys/msg.h>
+#include <sys/stat.h>
+static ssize_t watched_msgrcv(int queue, void *to, size_t n, long type, int flags);
+static int watched_chmod(const char *path, mode_t mode);
+static char *watched_strdup(const char *text);
+#undef strdup
+#define msgrcv watched_msgrcv
+#define chmod watched_chmod
+#define strdup watched_strdup
 #include "channel.h"
+#undef msgrcv
+#undef chmod
+#undef strdup
+
+/* ------------------------------------------------------------------ the calls of the headers */
+
+static void (*between)(void); /* runs once, behind the next msgrcv */
+static int without_proc, without_memory;
+
+static ssize_t watched_msgrcv(int queue, void *to, size_t n, long type, int flags)
+{
+    ssize_t got = msgrcv(queue, to, n, type, flags);
+    void (*other)(void) = between;
+    int error = errno;
+
+    between = NULL;
+    if (other != NULL)
+        other();
+    errno = error;
+    return got;
+}
+
+/* The headers change a mode by a path in /proc. */
+static int watched_chmod(const char *path, mode_t mode)
+{
+    if (!without_proc)
+        return chmod(path, mode);
+    errno = ENOENT;
+    return -1;
+}
+
+static char *watched_strdup(const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = without_memory ? NULL : (char *)malloc(n);
+
+    if (copy != NULL)
+        memcpy(copy, text, n);
+    else
+        errno = ENOMEM;
+    return copy;
+}
+
+static void every_refusal_has_a_sentence(void **state)
+{
+    (void)state;
+    choose(row_of("unix"));
+    without_memory = 1;
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOMEM);
+    without_memory = 0;
+    MUST(strstr(ipc_channel_why(&ch), uri) != NULL);
+}
 
 /* ------------------------------------------------------------------ FIFOs and pipes */
 
@@ -95,6 +162,59 @@ static void fifo_is_a_fifo(void **state)
     IS(unlink(path), 0); /* not a socket, so it is still there */
 }
 
+static void may_make_nothing(struct child *up, void *arg)
+{
+    (void)up, (void)arg;
+    MUST(geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0));
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EACCES);
+    MUST(strstr(ipc_channel_why(&ch), strerror(EACCES)) != NULL);
+}
+
+static void a_fifo_that_cannot_be_made_says_why(void **state)
+{
+    char path[160];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "/dev/shm/%.100s", name);
+    (void)snprintf(uri, sizeof uri, "fifo:%s/fifo", path);
+    IS(mkdir(path, 0555), 0);
+    IS(run(may_make_nothing, NULL), 0);
+    IS(rmdir(path), 0);
+}
+
+/* As where /proc is not mounted. It is needed only where the umask takes from the mode. */
+static void has_no_proc(struct child *up, void *arg)
+{
+    static const char *const schemes[] = {"unix", "unix-seq", "unix-dgram", "fifo"};
+    struct ipc_channel_options how;
+    struct stat st;
+    int i;
+
+    (void)up, (void)arg;
+    memset(&how, 0, sizeof how);
+    how.mode = 0660;
+    without_proc = 1;
+    for (i = 0; i < 4; i++) {
+        const char *path;
+
+        choose(row_of(schemes[i]));
+        path = strchr(uri, ':') + 1;
+        (void)umask(077);
+        IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), -ENOSYS);
+        MUST(strstr(ipc_channel_why(&ch), "/proc") != NULL);
+        MUST(lstat(path, &st) != 0 && errno == ENOENT); /* nothing is left */
+        IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+        MUST(lstat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+        over();
+    }
+}
+
+static void without_proc_files_have_their_mode_or_are_not_left(void **state)
+{
+    (void)state;
+    IS(run(has_no_proc, NULL), 0);
+}
+
 /* ------------------------------------------------------------------ queues */
 
 static void priorities_come_highest_first_and_types_as_selected(void **state)
@@ -184,6 +304,42 @@ static void removed_queue_ends_the_wait(void **state)
     kill_child(&c);
     IS(ipc_channel_unlink(uri), 0);
     MUST(ipc_channel_recv(&ch, scratch, 8, IPC_NOW) < 0);
+    over();
+}
+
+static struct ipc_channel rival;
+static int64_t rivals;
+
+static void the_rival_receives(void)
+{
+    rivals = ipc_channel_recv(&rival, scratch + 1000, 1000, IPC_NOW);
+}
+
+/* The message at the queue's head is longer than both receivers take. While one of them is in recv,
+ * the other one drops it: then the message behind it is there. */
+static void of_two_that_drop_a_message_neither_drops_another(void **state)
+{
+    struct ipc_channel_options how;
+    struct ipc_channel out;
+    int64_t got;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.max = 100;
+    choose(row_of("sysv"));
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), 0);
+    IS(ipc_channel_open_with(&rival, uri, IPC_RECV, IPC_NOW, &how), 0);
+    IS(ipc_channel_open(&out, uri, IPC_SEND, IPC_NOW), 0);
+    IS(ipc_channel_send(&out, scratch, 200, IPC_NOW), 0);
+    IS(ipc_channel_send(&out, "good", 4, IPC_NOW), 0);
+    between = the_rival_receives;
+    got = ipc_channel_recv(&ch, scratch, 1000, IPC_NOW);
+    MUST(between == NULL && (got == -EBADMSG) + (rivals == -EBADMSG) == 1);
+    MUST((got == 4) + (rivals == 4) == 1);
+    MUST(memcmp(scratch + (got == 4 ? 0 : 1000), "good", 4) == 0);
+    IS(ipc_channel_recv(&ch, scratch, 1000, IPC_NOW), -ETIMEDOUT);
+    ipc_channel_close(&out);
+    ipc_channel_close(&rival);
     over();
 }
 
@@ -805,11 +961,15 @@ static void unlink_removes_only_its_own_key(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(every_refusal_has_a_sentence),
         TEST(senders_that_share_a_pipe_do_not_mix),
         TEST(fifo_is_a_fifo),
+        TEST(a_fifo_that_cannot_be_made_says_why),
+        TEST(without_proc_files_have_their_mode_or_are_not_left),
         TEST(priorities_come_highest_first_and_types_as_selected),
         TEST(queues_have_the_size_asked_for_or_are_refused),
         TEST(removed_queue_ends_the_wait),
+        TEST(of_two_that_drop_a_message_neither_drops_another),
         TEST(torn_tail_is_cut_off_and_nothing_before_it),
         TEST(reader_resumes_where_it_was),
         TEST(damage_is_told_and_never_cut_off),

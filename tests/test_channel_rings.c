@@ -153,18 +153,6 @@ static void rings_in_use_are_not_made_anew(void **state)
 
 /* ------------------------------------------------------------------ from a socket to a ring */
 
-/* AddressSanitizer ends a process that can map nothing. */
-#if defined(__SANITIZE_ADDRESS__)
-#define NEEDS_MAPS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define NEEDS_MAPS 1
-#endif
-#endif
-#ifndef NEEDS_MAPS
-#define NEEDS_MAPS 0
-#endif
-
 static void answers(struct child *up, void *arg)
 {
     struct rlimit little = {1, 1};
@@ -189,7 +177,7 @@ static void auto_says_which_it_became(void **state)
     {
         if (!NAMED("auto") && !NAMED("auto-"))
             continue;
-        for (able = NEEDS_MAPS; able < 2; able++) {
+        for (able = SANITIZED; able < 2; able++) { /* AddressSanitizer ends who can map nothing */
             struct child c;
             int ring = NAMED("auto") && able;
 
@@ -273,7 +261,7 @@ static void auto_gives_a_liar_nothing_but_a_closed_socket(void **state)
             continue;
         open_as(IPC_BOTH | IPC_LISTEN);
         for (kind = 0; kind < 300; kind++) {
-            struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, 1, 1, 1000}, choice = hello;
+            struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, IPC_CHANNEL_VERSION_, 1, 1000}, choice = hello;
             unsigned char bytes[100];
             size_t n = sizeof bytes, i;
             struct pollfd p = {-1, POLLIN, 0};
@@ -328,7 +316,7 @@ static void auto_passes_over_the_silent(void **state)
     (void)state;
     EACH_ROW(ACCEPTS)
     {
-        struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, 1, 1, 1000};
+        struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, IPC_CHANNEL_VERSION_, 1, 1000};
         struct pollfd p[2] = {{-1, POLLIN, 0}, {-1, POLLIN, 0}};
         struct child c;
 
@@ -363,7 +351,7 @@ static void auto_believes_no_listener(void **state)
     choose(row_of("auto"));
     IS(ipc_channel_open(&listener, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
     for (kind = 0; kind < 12; kind++) {
-        struct ipc_channel_hello_ answer = {IPC_CHANNEL_MAGIC_, 1, 1, 1000};
+        struct ipc_channel_hello_ answer = {IPC_CHANNEL_MAGIC_, IPC_CHANNEL_VERSION_, 1, 1000};
         struct {
             uint64_t magic, size;
         } segment = {IPC_SHM_MAGIC, 100000};
@@ -407,6 +395,96 @@ static void auto_believes_no_listener(void **state)
         ipc_channel_close(&client);
     }
     ipc_channel_close(&listener);
+}
+
+/* A client that has agreed on a ring, and then breaks the rules: lets all that it has of the wakes
+ * block, and fills it; sends bytes. */
+static void breaks_the_rules(struct child *up, void *arg)
+{
+    static const uint64_t full = UINT64_C(0xfffffffffffffffe);
+    unsigned role = *(const unsigned *)arg;
+    int fds[2], i;
+
+    open_as(role);
+    if ((role & IPC_SEND) != 0)
+        send_one(1, 10);
+    else
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 10);
+    fds[0] = (role & IPC_RECV) != 0 ? ch.ring->data.fd : -1;
+    fds[1] = ch.in;
+    for (i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            MUST(fcntl(fds[i], F_SETFL, 0) == 0);
+    if (fds[0] >= 0)
+        MUST(write(fds[0], &full, sizeof full) == (ssize_t)sizeof full);
+    IS(send(ch.in, "bytes", 5, MSG_NOSIGNAL), 5);
+    tell(up, 0);
+    (void)hear(up);
+}
+
+/* A hostile client says, all the time, that it polls, and reads nothing. */
+static void sends_to_the_hostile(struct child *up, void *arg)
+{
+    unsigned role = IPC_BOTH, i;
+    struct child c;
+    uint32_t *word;
+
+    (void)up, (void)arg;
+    (void)alarm(LONG_MS / 1000);
+    open_as(IPC_BOTH | IPC_LISTEN);
+    c = spawn(breaks_the_rules, &role);
+    recv_one(1, 10);
+    (void)hear(&c);
+    for (i = 0; i < 2000; i++) {
+        word = &ch.ring->out_data.at->word;
+        ck_pr_store_32(word, ck_pr_load_32(word) | IPC_NOTIFY_ARMED_);
+        IS(ipc_channel_send(&ch, "x", 1, ipc_in_ms(LONG_MS)), 0);
+    }
+    kill_child(&c);
+    over();
+}
+
+static void a_hostile_client_of_auto_blocks_no_send(void **state)
+{
+    (void)state;
+    choose(row_of("auto"));
+    IS(run(sends_to_the_hostile, NULL), 0);
+}
+
+/* Bytes beside the ring wake an event loop once; one that only sends leaves the client. */
+static void bytes_of_a_client_of_auto_keep_no_loop_awake(void **state)
+{
+    unsigned role;
+
+    (void)state;
+    choose(row_of("auto"));
+    for (role = IPC_RECV; role <= IPC_BOTH; role++) {
+        struct pollfd p = {-1, POLLIN, 0};
+        struct child c;
+        unsigned i;
+        int rc = 0;
+
+        open_as((role ^ (role == IPC_RECV ? IPC_BOTH : 0)) | IPC_LISTEN);
+        c = spawn(breaks_the_rules, &role);
+        if (role == IPC_RECV)
+            send_one(1, 10);
+        else
+            recv_one(1, 10);
+        (void)hear(&c);
+        p.fd = ipc_channel_fd(&ch);
+        MUST(p.fd >= 0);
+        if (role == IPC_RECV) {
+            for (i = 0; i < 1000 && rc == 0; i++)
+                rc = ipc_channel_send(&ch, "x", 1, ipc_in_ms(LONG_MS));
+            IS(rc, -EPIPE);
+        } else {
+            IS(poll(&p, 1, 0), 1); /* at first, in any case */
+            IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
+            IS(poll(&p, 1, 0), 0);
+        }
+        kill_child(&c);
+        over();
+    }
 }
 
 /* ------------------------------------------------------------------ rings */
@@ -941,6 +1019,8 @@ int main(int argc, char **argv)
         TEST(auto_gives_a_liar_nothing_but_a_closed_socket),
         TEST(auto_passes_over_the_silent),
         TEST(auto_believes_no_listener),
+        TEST(a_hostile_client_of_auto_blocks_no_send),
+        TEST(bytes_of_a_client_of_auto_keep_no_loop_awake),
         TEST(senders_that_share_a_ring_do_not_wait_for_each_other),
         TEST(receiver_from_several_looks_once_a_second),
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),

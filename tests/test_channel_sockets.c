@@ -550,6 +550,48 @@ static void what_is_longer_than_agreed_is_dropped(void **state)
     }
 }
 
+static void closes_before_it_has_read(struct child *up, void *arg)
+{
+    uint64_t i;
+
+    (void)arg;
+    open_as(IPC_BOTH);
+    send_one(0, 8);
+    (void)hear(up); /* what the other side sends is there */
+    for (i = 1; i < 20; i++)
+        send_one(i, 4000);
+    ipc_channel_close(&ch);
+}
+
+/* The kernel tells a reset then. Over Unix sockets all that was sent has arrived before; over tcp: what
+ * has reached this host. */
+static void who_closes_with_messages_unread_takes_none_back(void **state)
+{
+    (void)state;
+    EACH_ROW(ACCEPTS | TELLS | BOTH)
+    {
+        int tcp = NAMED("tcp") || NAMED("tcp6");
+        struct child c;
+        uint64_t i;
+        int64_t got = 0;
+
+        open_as(IPC_BOTH | IPC_LISTEN);
+        c = spawn(closes_before_it_has_read, NULL);
+        recv_one(0, 8);
+        send_one(99, 8);
+        tell(&c, 1);
+        for (i = 1; i < 20 && got >= 0; i++) {
+            got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
+            if (got >= 0 || !tcp)
+                check_one(i, 4000, got);
+        }
+        got = got < 0 ? got : ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS));
+        MUST(got == -EPIPE || (tcp && got == -EOWNERDEAD));
+        finish(&c);
+        over();
+    }
+}
+
 /* ------------------------------------------------------------------ Unix sockets */
 
 static void calls_in(struct child *up, void *arg)
@@ -621,6 +663,34 @@ static void several_clients_are_served_at_once(void **state)
         IS(ipc_channel_accept(&ch, &other, IPC_NOW), -EOPNOTSUPP);
         over();
     }
+}
+
+static void sends_more_than_fits(struct child *up, void *arg)
+{
+    (void)up, (void)arg;
+    open_as(IPC_SEND);
+    IS(ipc_channel_send(&ch, scratch, 150000, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+    IS(ipc_channel_send(&ch, scratch, 1000, ipc_in_ms(LONG_MS)), 0);
+    ipc_channel_close(&ch);
+}
+
+/* The kernel's default for the buffers of Unix sockets has grown since the channel was opened: its own
+ * are as large as they were. */
+static void what_later_sockets_carry_fits_into_the_buffers(void **state)
+{
+    struct ipc_channel_options how;
+    struct child c;
+
+    (void)state;
+    choose(row_of("unix-seq"));
+    memset(&how, 0, sizeof how);
+    how.max = 1000;
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), 0);
+    ch.how.max = 0; /* as if it had been the default */
+    c = spawn(sends_more_than_fits, NULL);
+    IS(ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS)), 1000);
+    finish(&c);
+    over();
 }
 
 static void long_paths_work(void **state)
@@ -737,7 +807,9 @@ int main(int argc, char **argv)
         TEST(any_split_of_the_stream_is_put_together),
         TEST(garbage_is_refused_and_its_sender_left),
         TEST(what_is_longer_than_agreed_is_dropped),
+        TEST(who_closes_with_messages_unread_takes_none_back),
         TEST(several_clients_are_served_at_once),
+        TEST(what_later_sockets_carry_fits_into_the_buffers),
         TEST(long_paths_work),
         TEST(no_client_is_answered_before_it_asked),
         TEST(what_is_no_channel_is_refused),

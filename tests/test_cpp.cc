@@ -320,6 +320,9 @@ void waiting_for_any(void **)
     assert_true(bool(out.send(6, 1s)));
     ipc::result r = ipc::wait_any(bells, 2, 1s, look);
     assert_true(bool(r) && r.count() == 1 && n == 6);
+    assert_int_equal(ipc::wait_any(bells, 2, ipc::now, [](unsigned i) { return i == 1; }).which(), 1);
+    assert_int_equal(ipc::wait_any(bells, 2, ipc::now, look).which(), 0);
+    assert_int_equal(ipc::wait_any(bells, 0, ipc::now, look).error(), EINVAL);
     assert_true(bool(out.send(7, 1s)));
     assert_true(bool(ipc::wait(in[1].bell(), 1s, [&] { return bool(in[1].pop(n)); })) && n == 7);
 
@@ -350,6 +353,25 @@ void memory_of_ones_own(void **)
     munmap(mem, size);
 }
 
+void segments_by_descriptor(void **)
+{
+    ipc::segment made, other;
+    ipc::spsc<int>::producer out;
+    ipc::spsc<int>::consumer in;
+    int n = 0;
+
+    assert_int_equal(other.sync().error(), EINVAL);
+    assert_int_equal(other.hand_over().error(), EINVAL);
+    assert_false(bool(other.open_fd(-1)));
+    assert_true(bool(made.create(nullptr, 65536)));
+    assert_true(bool(other.open_fd(made.get()->fd)));
+    assert_true(bool(out.create(made, "ring", 4)) && bool(in.open(other, "ring")));
+    assert_true(bool(out.push(5)) && bool(in.pop(n)) && n == 5);
+    assert_true(bool(made.sync()));
+    assert_true(bool(made.hand_over()));
+    assert_int_equal(out.push(6).error(), ECHILD);
+}
+
 /* A C program echoes 1,000 messages, and is then killed, or ends. */
 void c_is_at_the_other_end(void **)
 {
@@ -373,6 +395,32 @@ void c_is_at_the_other_end(void **)
         assert_true(r.peer_gone());
         assert_int_equal(ended(pid), *how == 'd' ? SIGKILL : 0);
     }
+}
+
+/* Which of several is ready, and which of them has lost its peer. */
+void the_one_whose_peer_was_killed_is_told(void **)
+{
+    place p;
+    ipc::spsc<tick, 2>::producer out;
+    ipc::spsc<int64_t>::consumer in[2];
+    int64_t n = 0;
+
+    assert_true(bool(out.create(p.seg, "ticks", 1024)));
+    assert_true(bool(in[0].create(p.seg, "idle", 64)));
+    assert_true(bool(in[1].create(p.seg, "numbers", 1024)));
+    assert_int_equal(in[1].peer(), 0);
+    ipc_notify *bells[2] = {&in[0].bell(), &in[1].bell()};
+    pid_t pid = start(p, "die");
+    for (int i = 0; i < 1000; i++)
+        assert_true(bool(out.send({1, 2}, 60s)));
+    for (int i = 0; i < 1000; i++)
+        assert_true(bool(in[1].recv(n, 60s)));
+    assert_true(in[1].peer() != 0 && in[1].peer() == out.peer());
+    ipc_notify_watch(&in[1].bell(), in[1].peer());
+    ipc::any_result r =
+        ipc::wait_any(bells, 2, 60s, [&](unsigned i) { return bool(in[i].pop(n)); });
+    assert_true(r.peer_gone() && r.which() == 1 && r.count() == 0);
+    assert_int_equal(ended(pid), SIGKILL);
 }
 
 void c_sends_each_kind(void **)
@@ -447,7 +495,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(deadlines),
         cmocka_unit_test(waiting_for_any),
         cmocka_unit_test(memory_of_ones_own),
+        cmocka_unit_test(segments_by_descriptor),
         cmocka_unit_test(c_is_at_the_other_end),
+        cmocka_unit_test(the_one_whose_peer_was_killed_is_told),
         cmocka_unit_test(c_sends_each_kind),
         cmocka_unit_test(c_calls),
 #ifdef __cpp_lib_span

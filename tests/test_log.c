@@ -235,6 +235,32 @@ static void a_log_of_two_gigabytes_keeps_deadlines(void **state)
     close_both();
 }
 
+#define BEGIN 131072 /* of what seems to be records, far enough from the first */
+#define SEEM 32768
+#define LARGE 262144
+
+/* Thousands of headers, each of which says that the next record is the same large one. That is none,
+ * which is found out by reading all of it. */
+static void a_hostile_log_is_not_read_again_and_again(void **state)
+{
+    static unsigned char bytes[BEGIN + SEEM + 16 + LARGE];
+    uint32_t n = LARGE;
+    int64_t before, i;
+
+    (void)state;
+    ipc_channel_put_log_head_(bytes, 1);
+    for (i = BEGIN; i <= BEGIN + SEEM; i += 16) {
+        n = i < BEGIN + SEEM ? (uint32_t)(BEGIN + SEEM - 16 - i) : LARGE;
+        ipc_channel_put_(bytes + i, n);
+        ipc_channel_put_(bytes + i + 4, n ^ IPC_CHANNEL_CHECK_ ^ ipc_channel_log_key_(1, i));
+    }
+    append(bytes, sizeof bytes);
+    before = bytes_read();
+    SKIP_IF(before < 0, "no /proc/self/io");
+    IS(ipc_channel_open(&out, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), -EBADMSG);
+    MUST(bytes_read() - before < 10000000);
+}
+
 /* Cuts the last record at each of many places. The sender finds where it began, though it is as
  * long as can be, and has records of this log in it. */
 static void end_is_found_in_spite_of_what_messages_say(void **state)
@@ -953,6 +979,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(opening_reads_the_end_of_a_log_only),
         TEST(a_log_of_two_gigabytes_keeps_deadlines),
+        TEST(a_hostile_log_is_not_read_again_and_again),
         TEST(end_is_found_in_spite_of_what_messages_say),
         TEST(followers_of_a_cut_log_are_told_once),
         TEST(log_that_is_cut_in_the_middle_keeps_its_beginning),

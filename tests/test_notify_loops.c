@@ -6,6 +6,8 @@
  */
 #include "notify.h"
 
+#include <sys/un.h>
+
 /* ------------------------------------------------------------------ event loops */
 
 #define LOOPED 3000u
@@ -162,6 +164,22 @@ static void signals_wake_event_loops(void **state)
     }
 }
 
+/* ends[0]: a datagram socket with a name; ends[1]: one that is connected to it. */
+static void connect_to_a_name(int ends[2])
+{
+    struct sockaddr_un at;
+    socklen_t size = sizeof at;
+
+    memset(&at, 0, sizeof at);
+    at.sun_family = AF_UNIX;
+    ends[0] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ends[1] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    MUST(ends[0] >= 0 && ends[1] >= 0);
+    MUST(bind(ends[0], (struct sockaddr *)&at, sizeof at.sun_family) == 0); /* the kernel names it */
+    MUST(getsockname(ends[0], (struct sockaddr *)&at, &size) == 0 &&
+         connect(ends[1], (struct sockaddr *)&at, size) == 0);
+}
+
 static void what_is_no_descriptor_is_not_received(void **state)
 {
     static const uint64_t hello = IPC_NOTIFY_HELLO_;
@@ -180,7 +198,8 @@ static void what_is_no_descriptor_is_not_received(void **state)
 
         MUST(socketpair(AF_UNIX, (int)type | SOCK_CLOEXEC, 0, pair) == 0);
         IS(ipc_notify_recv_fd(&n, pair[0], IPC_NOW), -ETIMEDOUT);
-        IS(ipc_notify_recv_fd(&n, pair[0], -7), -ETIMEDOUT);
+        IS(ipc_notify_recv_fd(&n, pair[0], -7), -EINVAL);
+        IS(ipc_notify_recv_fd(&n, pair[0], IPC_DEADLINE_FIRST_ - 1), -EINVAL); /* a span */
         then = ipc_in_ms(30);
         IS(ipc_notify_recv_fd(&n, pair[0], then), -ETIMEDOUT);
         MUST(ipc_left_(then) == 0 && ms_since(then) < LATE_MS);
@@ -196,12 +215,19 @@ static void what_is_no_descriptor_is_not_received(void **state)
             send_raw(pair[1], &hello, sizeof hello, copies, i);
             IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
         }
-        MUST(pipe(ends) == 0 && close(ends[0]) == 0);
-        ends[0] = ends[1]; /* of a pipe that nobody reads: a post would raise SIGPIPE */
+        MUST(pipe(ends) == 0); /* a post to one that nobody reads would raise SIGPIPE */
         for (i = 1; i < 3; i++) {
             send_raw(pair[1], &hello, sizeof hello, ends, i);
             IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
         }
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        connect_to_a_name(ends);
+        copies[0] = copies[1] = ends[1]; /* a post would be a message to whoever is there */
+        send_raw(pair[1], &hello, sizeof hello, copies, 2);
+        copies[0] = copies[1] = room_fd;
+        IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
+        (void)close(ends[0]);
         (void)close(ends[1]);
         IS(n.fd, -1);
         /* Again and again: the descriptor that it had is closed. */
@@ -258,6 +284,51 @@ static void a_peer_that_lets_the_descriptor_block_stops_no_drain(void **state)
     ipc_notify_detach(&n);
 }
 
+static int post_armed(struct ipc_notify *n)
+{
+    ipc_notify_arm(n);
+    return ipc_notify_post(n);
+}
+
+/* Where there is no eventfd, posts go over a pair of sockets. That is the test's own here, as a
+ * peer would hand it over that has let it block. */
+static void posts_to_what_blocks(struct child *up, void *arg)
+{
+    static const uint64_t hello = IPC_NOTIFY_HELLO_;
+    int pair[2], ends[2];
+    struct ipc_notify n;
+    struct pollfd p;
+    unsigned i;
+
+    (void)up, (void)arg;
+    (void)alarm(LONG_MS / 1000);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 &&
+         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    make_bell(0, IPC_NOTIFY_EVENTFD);
+    attach(&n, &room->bell[0], NULL);
+    send_raw(pair[1], &hello, sizeof hello, ends, 2);
+    IS(ipc_notify_recv_fd(&n, pair[0], IPC_NOW), 0);
+    p.fd = ipc_notify_fd(&n);
+    p.events = POLLIN;
+    ipc_notify_drain(&n); /* nothing is there */
+    for (i = 0; i < 3000; i++)
+        IS(post_armed(&n), 0);
+    IS(poll(&p, 1, 0), 1);
+    ipc_notify_drain(&n);
+    IS(poll(&p, 1, 0), 0);
+    (void)close(ends[0]);
+    (void)close(n.fd);
+    n.fd = -1;
+    IS(post_armed(&n), -EPIPE); /* and no SIGPIPE */
+    ipc_notify_detach(&n);
+}
+
+static void a_socket_that_blocks_stops_no_post(void **state)
+{
+    (void)state;
+    IS(run(posts_to_what_blocks, NULL), 0);
+}
+
 static void full_eventfd_neither_blocks_nor_fails_a_post(void **state)
 {
     uint64_t full = UINT64_C(0xfffffffffffffffe), i;
@@ -295,12 +366,6 @@ static void full_eventfd_neither_blocks_nor_fails_a_post(void **state)
 }
 
 /* ------------------------------------------------------------------ signals as a kind */
-
-static int post_armed(struct ipc_notify *n)
-{
-    ipc_notify_arm(n);
-    return ipc_notify_post(n);
-}
 
 static void listens(struct child *up, void *arg)
 {
@@ -930,6 +995,7 @@ static int run_all(void)
         TEST(signals_wake_event_loops),
         TEST(what_is_no_descriptor_is_not_received),
         TEST(a_peer_that_lets_the_descriptor_block_stops_no_drain),
+        TEST(a_socket_that_blocks_stops_no_post),
         TEST(full_eventfd_neither_blocks_nor_fails_a_post),
         TEST(signal_reaches_who_listens_and_nobody_else),
         TEST(garbage_for_a_target_signals_nobody),

@@ -344,6 +344,58 @@ static void full_and_empty_rings_time_out(void **state)
     }
 }
 
+/* A process has announced its sleep on that bell: the call, which waits in vain, posts it first. */
+#define WAKES_FIRST(bell, call)                                                                    \
+    do {                                                                                           \
+        (void)ipc_notify_prepare(bell);                                                            \
+        MUST(ipc_notify_was_asleep((bell)->at, BELL) > 0);                                         \
+        IS(call, -ETIMEDOUT);                                                                      \
+        IS(ipc_notify_was_asleep((bell)->at, BELL), 0);                                            \
+    } while (0)
+/* PUSH and POP do not post. */
+#define UNPOSTED(NAME, PUSH, SEND, WAIT, POP, RECV, ...)                                           \
+    do {                                                                                           \
+        struct NAME##_producer out;                                                                \
+        struct NAME##_consumer in;                                                                 \
+                                                                                                   \
+        IS(NAME##_init(mem, RING_SIZE, __VA_ARGS__), 0);                                           \
+        IS(NAME##_producer_attach(&out, mem, RING_SIZE, NULL), 0);                                 \
+        IS(NAME##_consumer_attach(&in, mem, RING_SIZE, NULL), 0);                                  \
+        while (PUSH == 0)                                                                          \
+            ;                                                                                      \
+        WAKES_FIRST(NAME##_consumer_bell(&in), SEND);                                              \
+        WAKES_FIRST(NAME##_consumer_bell(&in), WAIT);                                              \
+        while (POP >= 0)                                                                           \
+            ;                                                                                      \
+        WAKES_FIRST(NAME##_producer_bell(&out), RECV);                                             \
+    } while (0)
+
+/* What was pushed, or popped, and not posted may be what the other end sleeps for. */
+static void a_call_that_waits_wakes_the_other_end_first(void **state)
+{
+    void *mem = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct message m = {0};
+    char text[64] = "";
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    UNPOSTED(msgs, msgs_push(&out, &m), msgs_send(&out, &m, IPC_NOW),
+             msgs_producer_wait(&out, IPC_NOW), msgs_pop(&in, &m), msgs_recv(&in, &m, IPC_NOW), 4);
+    UNPOSTED(jobs, jobs_push(&out, &m), jobs_send(&out, &m, IPC_NOW),
+             jobs_producer_wait(&out, IPC_NOW), jobs_pop(&in, &m), jobs_recv(&in, &m, IPC_NOW), 4,
+             IPC_MPMC_AT_MOST_ONCE);
+    UNPOSTED(news, news_push(&out, &m), news_send(&out, &m, IPC_NOW),
+             news_producer_wait(&out, IPC_NOW), news_pop(&in, &m), news_recv(&in, &m, IPC_NOW), 4,
+             IPC_BROADCAST_LOSSLESS);
+    UNPOSTED(logs, logs_push(&out, text, 64), logs_send(&out, text, 64, IPC_NOW),
+             logs_producer_wait(&out, 64, IPC_NOW), logs_pop(&in, text, 64),
+             logs_recv(&in, text, 64, IPC_NOW), 512, 1);
+    UNPOSTED(tape, tape_push(&out, text, 64), tape_send(&out, text, 64, IPC_NOW),
+             tape_producer_wait(&out, 64, IPC_NOW), tape_pop(&in, text, 64),
+             tape_recv(&in, text, 64, IPC_NOW), 512, IPC_BROADCAST_LOSSLESS);
+    (void)munmap(mem, RING_SIZE);
+}
+
 /* What the process at the other end does: sends or receives `n`, then detaches or dies. */
 struct ending {
     uint64_t n;
@@ -1180,6 +1232,7 @@ static int run_all(void)
         TEST(typed_ring_works_in_an_event_loop),
         TEST(every_message_is_received_in_order),
         TEST(full_and_empty_rings_time_out),
+        TEST(a_call_that_waits_wakes_the_other_end_first),
         TEST(end_of_the_producer_is_told_once_each_time),
         TEST(end_of_the_consumer_is_told_once_each_time),
         TEST(producer_that_came_and_went_unseen_is_told),

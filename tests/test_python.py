@@ -45,12 +45,12 @@ class WithSegment(unittest.TestCase):
         self.peers.append(subprocess.Popen([PEER, self.name, what]))
         return self.peers[-1]
 
-    def python(self, code, *arguments):
+    def python(self, code, *arguments, **environment):
         """Another Python process, which has the segment as `seg`."""
         begin = "import ipc_ring, os, sys; seg = ipc_ring.Segment.open(sys.argv[1], 60)\n"
-        self.peers.append(
-            subprocess.Popen([sys.executable, "-c", begin + code, self.name, *arguments], stdout=subprocess.PIPE)
-        )
+        command = [sys.executable, "-c", begin + code, self.name, *arguments]
+        environment = dict(os.environ, **environment)
+        self.peers.append(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
         return self.peers[-1]
 
     def asleep(self, peer):
@@ -245,6 +245,7 @@ class Kinds(WithSegment):
         out = jobs.producer(self.seg, "jobs", 4, at_least_once=True)
         out.send(5)
         self.assertEqual(self.peer("job").wait(), -signal.SIGKILL)
+        self.assertEqual((out.recover() > 0, out.recover()), (True, 0))
         with jobs.consumer(self.seg, "jobs").peek(LONG) as job:
             self.assertEqual(job[0], 5)
         self.assertEqual(out.losses(), {"aborted": 0, "lost": 0, "again": 1})
@@ -267,6 +268,34 @@ class Kinds(WithSegment):
         self.assertEqual(out.send_n(b"abc", 0.01), 2)
         self.assertEqual([r.pop_n(9) for r in readers], [b"ab", b"ab"])
         self.assertRaises(ipc_ring.NoRoom, Broadcast(1).consumer, self.seg, "b")
+
+    def test_the_slowest_reader_and_the_seat_of_a_dead_one(self):
+        for kind, name, size in ((Broadcast(8), "b", 64), (RecordBroadcast(), "r", 1024)):
+            out, inp = kind.producer(self.seg, name, size), kind.consumer(self.seg, name)
+            self.assertEqual(out.was_slowest(), (0, 0))
+            child = self.python(
+                f"inp = ipc_ring.{type(kind).__name__}({'8' * (name == 'b')}).consumer(seg, '{name}')\n"
+                "print(flush=True); __import__('signal').pause()"
+            )
+            child.stdout.read(1)
+            with self.assertRaises(ipc_ring.Full):
+                while True:
+                    out.push(b"12345678")
+            with self.assertRaises(ipc_ring.Empty):
+                while True:
+                    inp.pop()
+            behind, reader = out.was_slowest()
+            self.assertEqual(self.seg.processes()[reader], child.pid)
+            self.assertTrue(behind >= 64)
+            child.kill()
+            child.wait()
+            self.assertNotIn(reader, self.seg.processes())
+            self.assertEqual((out.recover(reader + 1), out.recover(reader), out.recover()), (0, 1, 0))
+            self.assertEqual((out.was_readers(), out.was_slowest()), (1, (0, 0)))
+            self.assertRaises(TypeError, out.recover, "all")
+        out, inp = Spsc(8).producer(self.seg, "s", 4), Spsc(8).consumer(self.seg, "s")
+        for call in out.was_slowest, out.recover, inp.recover:
+            self.assertRaises(TypeError, call)
 
     def test_a_lapped_reader_learns_what_it_missed(self):
         for out, inp in (
@@ -312,6 +341,35 @@ class Kinds(WithSegment):
             except ipc_ring.Full:
                 break
         self.assertEqual(inp.pop(), long)
+
+    def test_which_producer_a_record_is_from_and_which_has_ended(self):
+        ours = Records().producer(self.seg, "r", 4096, producers=2)
+        inp = Records().consumer(self.seg, "r")
+        self.assertRaises(ValueError, inp.source)
+        self.assertIsNone(inp.ended())
+        code = "out = ipc_ring.Records().producer(seg, 'r'); out.send(b'theirs'); __import__('signal').pause()"
+        child = self.python(code)
+        self.assertEqual(inp.recv(LONG), b"theirs")
+        theirs = inp.source()
+        self.assertEqual(self.seg.processes()[theirs["process"]], child.pid)
+        ours.send(b"ours")
+        self.assertEqual(inp.recv(LONG), b"ours")
+        from_us = inp.source()
+        self.assertEqual(self.seg.processes()[from_us["process"]], os.getpid())
+        self.assertEqual({from_us["lane"], theirs["lane"]}, {0, 1})
+        self.assertIsNone(inp.ended())
+        child.kill()
+        child.wait()
+        self.assertEqual(inp.ended(), dict(theirs, killed=True))
+        self.assertIsNone(inp.ended())
+        inp.watch_producers()
+        ours.close()
+        self.assertRaises(ipc_ring.PeerGone, inp.recv, LONG)
+        self.assertEqual(inp.source(), from_us)
+        news = RecordBroadcast().producer(self.seg, "n", 4096)
+        for call in RecordBroadcast().consumer(self.seg, "n").source, RecordBroadcast().consumer(self.seg, "n").ended:
+            self.assertRaises(TypeError, call)
+        news.close()
 
     def test_more_is_coming(self):
         long = [bytes([i]) * 4096 for i in range(8)]  # so long that rings may put them off
@@ -392,6 +450,36 @@ class Kinds(WithSegment):
         inp = audio.consumer(self.seg, "long", 1024)
         self.python(code)
         self.assertTrue((np.concatenate(list(inp)) == np.arange(100000)).all())
+
+    def test_the_two_pieces_of_a_stream(self):
+        small = Stream(3)  # whose bytes are not whole pages: they are mapped once
+        out, inp = small.producer(self.seg, "small", 4), small.consumer(self.seg, "small")
+        self.assertEqual([len(piece) for piece in inp.data()], [0, 0])
+        out.send(b"onetwosix")
+        inp.recv(3)
+        first, second = out.room()
+        self.assertEqual((len(first), len(second)), (3, 9))
+        with first as one, second as two:
+            one[:], two[:3] = b"ten", b"end"
+        out.commit(2)
+        for piece in first, second, one, two:
+            self.assertRaises((BufferError, ValueError), memoryview, piece)
+        with self.assertRaisesRegex(KeyError, "as it is"):
+            with inp.data()[1] as two:
+                raise KeyError("as it is")
+        self.assertRaises(ValueError, inp.release)  # the pieces are dropped
+        first, second = inp.data()
+        array = np.asarray(second)
+        with first as one:
+            self.assertEqual((bytes(one), bytes(array)), (b"ten", b"end"))
+        for call in inp.release, inp.data, inp.close, lambda: inp.recv(1):
+            self.assertRaises(BufferError, call)
+        self.assertRaises(ValueError, inp.release, 3)
+        del array, first, one
+        inp.release(1)
+        self.assertEqual(inp.recv(9), b"end")
+        audio = Stream("f4").producer(self.seg, "audio", 1024)  # mapped twice
+        self.assertEqual([len(piece) for piece in audio.room()], [1024, 0])
 
     def test_calls(self):
         adder = Call(2, 5)
@@ -487,6 +575,48 @@ class Waiting(WithSegment):
         out.send(b"message!")
         self.assertEqual(child.wait(), 0)
 
+    def test_an_event_loop_is_woken(self):
+        import selectors
+
+        def look():
+            inp.arm()
+            try:
+                return inp.recv(0)
+            except ipc_ring.Timeout:
+                return None
+
+        inp = Records().consumer(self.seg, "events", 4096)
+        code = (
+            "inp = ipc_ring.Spsc(8).consumer(seg, 'ring'); out = ipc_ring.Records().producer(seg, 'events')\n"
+            "for message in inp: out.send(message) if message[0] else os.kill(os.getpid(), 9)\n"
+        )
+        self.inp.close()
+        self.python(code)
+        with selectors.DefaultSelector() as loop:
+            loop.register(inp, selectors.EVENT_READ)
+            for i in range(3):
+                self.assertIsNone(look())
+                self.out.send(b"message%d" % i)
+                got = None
+                while got is None:
+                    self.assertTrue(loop.select(LONG))
+                    got = look()
+                self.assertEqual(got, b"message%d" % i)
+            self.out.send(bytes(8))
+            with self.assertRaises(ipc_ring.PeerDied):
+                while True:
+                    loop.select(1)
+                    look()
+        news = Broadcast(4).producer(self.seg, "news", 4, lossy=True)
+        with Segment.open(self.name, read_only=True) as seg:
+            self.assertRaisesRegex(ipc_ring.NotPermitted, "thread", Broadcast(4).consumer(seg, "news").fileno)
+        news.close()
+        self.assertRaises(ipc_ring.Closed, news.fileno)
+        server, client = Call(2, 5).server(self.seg, "adder", 4), Call(2, 5).client(self.seg, "adder")
+        self.assertEqual(len({server.fileno(), client.fileno(), client.fileno(), inp.fileno()}), 3)
+        server.arm()
+        client.arm()
+
     def test_fork(self):
         pid = os.fork()
         if pid == 0:
@@ -498,6 +628,115 @@ class Waiting(WithSegment):
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
         self.out.send(b"message!")
         self.assertEqual(self.inp.recv(), b"message!")
+
+
+class Abuse(WithSegment):
+    """What a program may do in the midst of a call. Memory that is freed is filled with 0xdd."""
+
+    def survives(self, code):
+        self.assertEqual(self.python(code, PYTHONMALLOC="debug").wait(), 0)
+
+    def test_a_view_may_have_the_last_reference_to_its_row(self):
+        self.survives(
+            "import gc; gc.disable(); out = ipc_ring.Spsc(8).producer(seg, 'r', 4)\n"
+            "for call in (lambda: out.push(b'possible')), out.commit, out.cancel:\n"
+            "    out.claim().__enter__()\n"
+            "    call()\n"
+            "assert out.was_size() == 2\n"
+            "for name in 'ab':\n"
+            "    ipc_ring.Spsc(8).producer(seg, name, 4).claim().__enter__()\n"
+            "seg.close()"
+        )
+
+    def test_a_count_may_end_the_row(self):
+        self.survives(
+            "out = ipc_ring.Records().producer(seg, 'r', 4096)\n"
+            "class Count:\n"
+            "    def __index__(self): out.cancel(); return 1\n"
+            "row = out.claim(5)\n"
+            "try: out.commit(Count())\n"
+            "except ValueError as error: assert 'nothing is claimed' in str(error)"
+        )
+
+    def test_an_end_may_be_closed_while_an_exception_is_made(self):
+        self.survives(
+            "from ipc_ring import _errors\n"
+            "class Closes(dict):  # as another thread may, which runs meanwhile\n"
+            "    def get(self, *key): client.close(); return super().get(*key)\n"
+            "client = ipc_ring.Call(2, 5).client(seg, 'adder', 4)\n"
+            "_errors._running = Closes(_errors._running)\n"
+            "try: client.call(b'12', 0)\n"
+            "except ipc_ring.Timeout: assert client.closed"
+        )
+
+    def while_garbage_is_collected(self, call, other):
+        """Both calls' results. Before Python 3.12 `other` is called by what `call` allocates."""
+        import gc
+
+        got = []
+
+        class Garbage:
+            def __init__(self):
+                self.me = self
+
+            def __del__(self):
+                try:
+                    got.append(other())
+                except RuntimeError:
+                    pass
+
+        thresholds = gc.get_threshold()
+        gc.disable()
+        kept = [[] for i in range(200)]  # or a new list would be an old one
+        try:
+            Garbage()
+            gc.set_threshold(1)
+            gc.enable()
+            got.append(call())
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.collect()
+        del kept
+        return got
+
+    def test_what_is_collected_may_use_the_end(self):
+        out, inp = Records().producer(self.seg, "r", 4096), Records().consumer(self.seg, "r")
+        out.send_n([b"first", b"other"])
+        got = self.while_garbage_is_collected(lambda: inp.recv_n(1, LONG), lambda: inp.recv_n(1, LONG))
+        self.assertEqual(sorted(sum(got, [])), [b"first", b"other"][: len(got)])
+
+        def is_claimed(row):
+            try:
+                return bool(memoryview(row))
+            except BufferError:
+                return False
+
+        out = Spsc(8).producer(self.seg, "s", 4)
+        rows = self.while_garbage_is_collected(out.claim, out.claim)
+        self.assertEqual(sum(map(is_claimed, rows)), 1)
+
+    def test_other_threads_run_while_one_sends_a_segment(self):
+        self.survives(
+            "import signal, socket, threading\n"
+            "made = ipc_ring.Segment.create(None, 65536)\n"
+            "ours, theirs = socket.socketpair()\n"
+            "ours.setblocking(False)\n"
+            "try:\n"
+            "    while True: ours.send(bytes(4096))  # until it is full\n"
+            "except BlockingIOError: ours.setblocking(True)\n"
+            "sys.setswitchinterval(1000)  # a thread runs until it lets others run\n"
+            "thread = threading.Thread(target=made.send, args=(ours,))\n"
+            "signal.alarm(20)  # ends this process, where no thread runs any more\n"
+            "thread.start()\n"
+            "try: made.close()\n"
+            "except RuntimeError: pass\n"
+            "else: sys.exit('closed')\n"
+            "theirs.setblocking(False)\n"
+            "while thread.is_alive():\n"
+            "    try: theirs.recv(65536)\n"
+            "    except BlockingIOError: thread.join(0.001)\n"
+            "made.close()"
+        )
 
 
 class Hostile(WithSegment):
@@ -612,6 +851,22 @@ class Refusals(WithSegment):
 class Documentation(WithSegment):
     def test_the_version_is_that_of_the_headers(self):
         self.assertEqual(importlib.metadata.version("ipc_ring"), ipc_ring.__version__)
+
+    def test_the_stubs_name_what_there_is(self):
+        import ast
+
+        with open(os.path.join(os.path.dirname(ipc_ring.__file__), "__init__.pyi")) as file:
+            classes = {each.name: each for each in ast.parse(file.read()).body if isinstance(each, ast.ClassDef)}
+
+        def names(of):
+            bases = [base.value if isinstance(base, ast.Subscript) else base for base in of.bases]
+            own = {each.name for each in of.body if isinstance(each, ast.FunctionDef)}
+            return own.union(*(names(classes[base.id]) for base in bases if base.id in classes))
+
+        for name, of in classes.items():
+            if not name.startswith("_"):
+                there = {each for each in dir(getattr(ipc_ring, name)) if not each.startswith("_")}
+                self.assertEqual({each for each in names(of) if not each.startswith("_")}, there, name)
 
     def test_the_manual(self):
         manual = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bindings", "python", "README.md")

@@ -23,6 +23,7 @@ static long counted_syscall(long number, ...);
 #endif
 #define HANG_S 300
 #include "harness.h"
+#include "steps.h"
 
 #include <grp.h>
 #include <pthread.h>
@@ -535,6 +536,46 @@ static void a_monitor_believes_no_ring(void **state)
     ipc_shm_close(&w.seg);
 }
 
+static struct {
+    unsigned char *mem;
+    size_t size;
+    uint32_t *said;
+} made;
+
+static void inspects(void)
+{
+    struct ipc_ring_status s;
+
+    ck_pr_store_32(made.said, (uint32_t)ipc_ring_inspect(made.mem, made.size, &s));
+    (void)raise(SIGSTOP);
+}
+
+/* The ring is made behind the n-th instruction of its look. Sanitizers make that long. */
+static void a_monitor_sees_a_ring_that_is_being_made_or_all_of_it(void **state)
+{
+    int more = 1;
+    unsigned n, i;
+
+    (void)state;
+    made.size = spsc_footprint(2);
+    made.mem = (unsigned char *)mmap(NULL, made.size + sizeof *made.said, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    MUST((void *)made.mem != MAP_FAILED);
+    made.said = (uint32_t *)(void *)(made.mem + made.size);
+    for (n = 0; more; n += 1 + n / 16) {
+        pid_t child;
+
+        memset(made.mem, 0, made.size);
+        child = begin_steps(inspects);
+        for (i = 0; i < n && more; i++)
+            more = step(child);
+        IS(spsc_init(made.mem, made.size, 2), 0);
+        end_steps(child);
+        MUST(*made.said == 0 || (int)*made.said == -EAGAIN);
+    }
+    (void)munmap(made.mem, made.size + sizeof *made.said);
+}
+
 /* ------------------------------------------------------------------ sealed against writing */
 
 static void cannot_be_written(struct ipc_shm *seg)
@@ -916,6 +957,7 @@ int main(int argc, char **argv)
         TEST(what_cannot_be_read_only_is_refused),
         TEST(monitors_see_what_is_in_each_ring),
         TEST(a_monitor_believes_no_ring),
+        TEST(a_monitor_sees_a_ring_that_is_being_made_or_all_of_it),
         TEST(sealed_segment_can_never_be_written_by_its_receiver),
         TEST(every_user_can_seal),
         TEST(reader_that_locks_makes_no_dead_alive),

@@ -478,7 +478,7 @@ static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST((void *)steps.mem != MAP_FAILED);
     steps.sent = (uint64_t *)(void *)(steps.mem + steps.size);
-    for (behind = 0; behind <= ROOM; behind += 5)
+    for (behind = 0; behind <= ROOM; behind += SANITIZED ? ROOM + 1 : 5)
         for (id = gone - 1; id <= gone; id++) {
             uint64_t instructions = 0;
             pid_t child;
@@ -754,7 +754,7 @@ static void a_writer_that_is_killed_is_followed_by_another(void **state)
         IS(tape_producer_create(&out, &shm, "tape", CAPACITY, how), 0);
         tape_producer_detach(&out);
         IS(tape_consumer_open(&in, &shm, "tape"), 0);
-        for (kills = 0; kills < 100; kills++) {
+        for (kills = 0; kills < FLOOD(100); kills++) {
             c = spawn(writes_until_killed, &how);
             tell(&c, next);
             for (i = (unsigned)chance(500); i > 0; i--) {

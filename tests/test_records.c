@@ -255,7 +255,7 @@ static void the_longest_record_fits_at_every_offset(void **state)
 {
     enum { CAPACITY = 256, MOST = CAPACITY / 2 - 8 };
     size_t size = ipc_record_footprint(CAPACITY, 1), at, n, k, was = 0;
-    unsigned char *mem = guarded(size), buffer[MOST + 1];
+    unsigned char *mem = guarded(size), buffer[512];
     struct ipc_record_producer p;
     struct ipc_record_consumer c;
 
@@ -340,7 +340,7 @@ static void a_drained_lane_has_room_for_the_longest(void **state)
 static void claims_stay_where_they_are(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), n;
-    unsigned char *mem = guarded(size), buffer[256];
+    unsigned char *mem = guarded(size), buffer[512] = {0};
     struct ipc_record_producer p;
     struct ipc_record_consumer c;
     void *at;
@@ -481,7 +481,7 @@ static void batches_are_whole_records(void **state)
 static void edges_have_names(void **state)
 {
     size_t size = ipc_record_footprint(64, 2);
-    unsigned char *mem = guarded(size), x[32] = {0};
+    unsigned char *mem = guarded(size), x[512] = {0};
     struct ipc_record_producer p, q, third;
     struct ipc_record_consumer c, d;
     struct ipc_peer me;
@@ -629,7 +629,7 @@ static void a_lane_that_becomes_free_behind_us_is_found(void **state)
 static void a_half_written_record_was_never_there(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), at, n, m;
-    unsigned char *mem = guarded(size), x[120];
+    unsigned char *mem = guarded(size), x[512];
 
     (void)state;
     for (at = 0; at < 256; at += 8)
@@ -1118,10 +1118,12 @@ static void flows_are_received_whole(void **state)
         struct flow how = cases[i];
         struct logs_consumer in;
         struct child c[4];
-        uint64_t next[4] = {0}, left = how.n * how.producers, number;
+        uint64_t next[4] = {0}, left, number;
         int64_t got;
         unsigned k;
 
+        how.n = FLOOD(how.n);
+        left = how.n * how.producers;
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         for (k = 0; k < how.producers; k++) {
             c[k] = spawn(sends_a_flow, &how);
@@ -1212,7 +1214,7 @@ static void the_killed_cost_the_others_nothing(void **state)
         tell(&c[k], lives++);
         (void)hear(&c[k]);
     }
-    while (lives < LIVES) {
+    while (lives < FLOOD(LIVES)) {
         for (i = (unsigned)chance(3000); i > 0; i--) {
             int64_t got = logs_recv(&in, buffer, sizeof buffer, ipc_in_ms(LONG_MS));
 

@@ -13,18 +13,6 @@
 
 #include <sys/resource.h>
 
-/* Under AddressSanitizer mlock does nothing and succeeds. */
-#if defined(__SANITIZE_ADDRESS__)
-#define MLOCK_IS_A_DUMMY 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MLOCK_IS_A_DUMMY 1
-#endif
-#endif
-#ifndef MLOCK_IS_A_DUMMY
-#define MLOCK_IS_A_DUMMY 0
-#endif
-
 /* ------------------------------------------------------------------ what is in /dev/shm */
 
 /* The raw header of a segment, as a peer that breaks the rules sees it. */
@@ -407,6 +395,28 @@ static void mode_is_as_asked_whatever_the_umask(void **state)
     print_message("%zu masks, %zu modes\n", i, k);
 }
 
+static void no_options_are_the_defaults(void **state)
+{
+    struct ipc_shm a, b;
+    int pair[2], fd;
+
+    (void)state;
+    DONE(ipc_shm_create_with(&a, name, 64, NULL), &a);
+    IS(stat_of(name).st_mode & 0777, 0600);
+    DONE(ipc_shm_open_with(&b, name, IPC_NOW, NULL), &b);
+    ipc_shm_close(&b);
+    DONE(ipc_shm_open_fd(&b, a.fd, NULL), &b);
+    ipc_shm_close(&b);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    IS(ipc_shm_send(&a, pair[0]), 0);
+    DONE(ipc_shm_recv_with(&b, pair[1], IPC_NOW, NULL), &b);
+    ipc_shm_close(&b);
+    for (fd = 0; fd < 2; fd++)
+        (void)close(pair[fd]);
+    ipc_shm_close(&a);
+    IS(ipc_shm_unlink_dead(&b, name, NULL), 0);
+}
+
 static void segment_open_to_more_people_than_asked_is_refused(void **state)
 {
     struct ipc_shm_options how = plain;
@@ -721,7 +731,7 @@ static void memory_that_may_not_be_mapped_is_named_as_such(void **state)
     (void)state;
     SKIP_IF(is_emulated(), "qemu-user says ENOMEM where Linux says EAGAIN");
     SKIP_IF(geteuid() != 0, "needs a second user");
-    SKIP_IF(MLOCK_IS_A_DUMMY, "mlockall does nothing here");
+    SKIP_IF(SANITIZED, "mlockall does nothing under AddressSanitizer");
     status = run(locks_all_that_it_maps, NULL);
     SKIP_IF(status == UNABLE, "may not call mlockall");
     MUST(status == 0);
@@ -782,7 +792,7 @@ static void may_not_lock(struct child *up, void *arg)
     MUST(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
     MUST(setgid(65534) == 0 && setuid(65534) == 0);
     DONE(ipc_shm_create_with(&seg, name, 4096, &how), &seg);
-    MUST(seg.lock_rc < 0 || MLOCK_IS_A_DUMMY);
+    MUST(seg.lock_rc < 0 || SANITIZED); /* mlock then does nothing, and succeeds */
     put(&seg, "word", "unlocked");
     ipc_shm_close(&seg);
 }
@@ -883,6 +893,7 @@ int main(int argc, char **argv)
         TEST(a_signal_ends_each_wait),
         TEST(a_long_wait_looks_less_often),
         TEST(mode_is_as_asked_whatever_the_umask),
+        TEST(no_options_are_the_defaults),
         TEST(segment_open_to_more_people_than_asked_is_refused),
         TEST(segment_of_another_owner_is_refused_unless_asked_for),
         TEST(what_may_not_be_replaced_stays_as_it_was),

@@ -31,6 +31,8 @@ int main(void)
 #define HANG_S 300
 #include "harness.h"
 
+#include <sys/ioctl.h>
+
 #define SOON ipc_in_ms(LONG_MS)
 
 static char uri[250], text[200000];
@@ -801,6 +803,46 @@ static void a_receiver_that_does_not_read_holds_the_sender_up(void **state)
     }
 }
 
+static void on_signal(int signal)
+{
+    (void)signal;
+}
+
+/* Waits in ZeroMQ, and no longer for a millisecond only. */
+static void waits_in_zeromq(struct child *up, void *arg)
+{
+    struct sigaction on;
+    int ms = LONG_MS;
+
+    (void)arg;
+    memset(&on, 0, sizeof on);
+    on.sa_handler = on_signal;
+    MUST(sigaction(SIGUSR1, &on, NULL) == 0);
+    opens(IPC_RECV | IPC_LISTEN);
+    IS(next(SOON), sizeof value);
+    IS(zmq_setsockopt(ipc_zmq_get_(&ch)->main, ZMQ_RCVTIMEO, &ms, sizeof ms), 0);
+    tell(up, 0);
+    tell(up, (uint64_t)next(SOON));
+    ipc_channel_close(&ch);
+}
+
+static void a_signal_ends_a_call_that_waits_in_zeromq(void **state)
+{
+    struct child c;
+
+    (void)state;
+    choose(0);
+    c = spawn(waits_in_zeromq, NULL);
+    opens(IPC_SEND);
+    IS(ipc_channel_send(&ch, &value, sizeof value, SOON), 0);
+    (void)hear(&c);
+    EVENTUALLY(rests(c.pid));
+    signal_child(&c, SIGUSR1);
+    IS(hear(&c), -EINTR);
+    finish(&c);
+    over();
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     struct ipc_channel other;
@@ -891,6 +933,23 @@ static void strangers_cost_nothing(void **state)
     over();
 }
 
+/* Whoever sends without end holds up no close beyond its deadline. What there is to read stands for
+ * that: after the deadline no more than a piece of it is read. */
+static void a_flood_holds_up_no_close(void **state)
+{
+    int pair[2], kept, left = 0;
+
+    (void)state;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    IS(send(pair[0], text, 65536, MSG_DONTWAIT), 65536);
+    kept = dup(pair[1]);
+    ipc_zmq_see_off_(pair[1], IPC_NOW);
+    MUST(kept >= 0 && ioctl(kept, FIONREAD, &left) == 0);
+    MUST(left >= 65536 - 4096);
+    (void)close(kept);
+    (void)close(pair[0]);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -911,9 +970,11 @@ int main(int argc, char **argv)
         TEST(any_of_several_is_waited_for),
         TEST(a_child_is_refused),
         TEST(a_receiver_that_does_not_read_holds_the_sender_up),
+        TEST(a_signal_ends_a_call_that_waits_in_zeromq),
         TEST(what_cannot_be_is_refused),
         TEST(a_program_of_zeromq_is_a_client),
         TEST(strangers_cost_nothing),
+        TEST(a_flood_holds_up_no_close),
     };
 
     set_up(argc, argv);

@@ -25,7 +25,7 @@ static const char usage[] = "usage: ipc_rm [-n] NAME...\n"
                             "/dev/shm, paths of files, sysvshm:KEY.\n"
                             "  -a  all of this user in /dev/shm that a killed process has left\n"
                             "  -n  only print what would be removed\n"
-                            "  -h  print this\n";
+                            "  -h  print this, as --help does\n";
 
 static int only_prints;
 

@@ -35,7 +35,7 @@ static const char usage[] =
     "  --json        print them as JSON; looks twice\n"
     "  --prometheus  print figures for Prometheus, as its textfile collector reads them\n"
     "  -i SECONDS    time between two looks: 1, or 0.1 to 3600; 0: --once and --json look once\n"
-    "  -h            print this\n";
+    "  -h            print this, as --help does\n";
 
 static int usage_error(void)
 {

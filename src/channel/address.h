@@ -273,7 +273,7 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct ad
     int rc, path = ipc_channel_has_path_(ch);
 
     if (path)
-        (void)fchmod(fd, 0); /* until the mode is right */
+        (void)fchmod(fd, ch->how.mode); /* that of the file, less what the umask takes */
     rc = bind(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
     if (!path)
         return rc;
@@ -469,8 +469,7 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
         rc = ipc_channel_listen_at_all_(ch, &a, deadline);
         if (rc != 0)
             (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
-                                      ch->address, strerror(-rc),
-                                      rc == -EADDRINUSE ? ": another does" : "");
+                                      ch->address, strerror(-rc), ipc_channel_make_hint_(rc));
     }
     ipc_channel_free_addresses_(&a);
     if (rc != 0)

@@ -6,9 +6,10 @@
  * an end of a pipe:, also where it is a FIFO's. A socket that listens, or that datagrams come to, is
  * opened with IPC_LISTEN; a connection without.
  *
- * The descriptor is the channel's from then on, also where open refuses the options. It is closed on
- * exec; a socket that listens and a pipe do not block from now on, a connection does, which holds
- * for other processes that share it. A socket's file stays at close.
+ * The descriptor is the channel's once open has succeeded; where that refuses, it stays open, and the
+ * caller's. It is closed on exec. A pipe, and a socket that listens for connections, do not block from
+ * then on, which holds for other processes that share it; of other sockets that is left as it was. A
+ * socket's file stays at close.
  *
  *   Access   As the mechanism; a file's mode is whatever it is.
  *   Loss     As the mechanism, but that no other peer can come to a connection.
@@ -70,11 +71,10 @@ IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
 
     own->sockets[own->count++] = fd;
     own->port = ipc_channel_get_port_(fd);
-    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     if (ch->kind->type != SOCK_DGRAM) {
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* a client that poll told of may have gone */
         own->listener = fd;
     } else {
-        ipc_channel_make_blocking_(fd);
         ch->in = ch->out = fd;
     }
     if (ipc_channel_wants_credentials_(ch))
@@ -89,7 +89,6 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
 
     ch->in = ch->out = fd;
     ch->flags |= IPC_CHANNEL_ACCEPTED_;
-    ipc_channel_make_blocking_(fd);
     rc = ipc_channel_check_peer_(ch, fd);
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
@@ -175,6 +174,16 @@ IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc == 0)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     return rc;
+}
+
+/* Open was refused: the descriptor stays the caller's. */
+IPC_INLINE void ipc_channel_adopt_return_(struct ipc_channel *ch)
+{
+    ch->in = ch->out = -1;
+    if (!ipc_channel_is_socket_(ch))
+        return;
+    ipc_channel_get_socket_(ch)->count = 0;
+    ipc_channel_get_socket_(ch)->listener = -1;
 }
 
 /* Only until open has found out what the descriptor is. */

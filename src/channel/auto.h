@@ -3,10 +3,10 @@
  * the path of the socket's file; another name is in the abstract namespace.
  *
  * Opened as unix:. The first call of each side agrees where messages go, so both must be in a call
- * at a time. The listener makes a sealed segment with the rings, and hands it over the socket, with
- * the descriptors of the bells. The socket stays open beside the ring: its end tells that the other
- * side is gone, and with the bell it is what ipc_channel_fd gives. Where one side cannot take a
- * ring, the messages stay on the socket.
+ * at a time. The listener makes a sealed segment with the rings, and hands it over the socket. The
+ * socket stays open beside the ring: its end tells that the other side is gone, a byte on it wakes an
+ * event loop, and so it is what ipc_channel_fd gives. Where one side cannot take a ring, the messages
+ * stay on the socket.
  *
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
@@ -33,10 +33,14 @@
  *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket, 2 a ring that it
  *                          publishes; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
- *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
  *
- * After ANSWER 2 comes the segment, and the connection ends.
+ * After ANSWER 2 comes the segment, and the connection ends. In the ring, a side that has set ARMED in
+ * the ring's bell, to poll the socket, gets a byte when the other side posts. It takes off whatever
+ * bytes have come. Sent with MSG_DONTWAIT, the byte holds up no sender: where the socket is full, it
+ * is readable. An eventfd would, if the other side has taken O_NONBLOCK off and filled it.
+ *
+ * Two sides of different versions stay on the socket.
  *
  * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
  * handshake off between two steps, and the next call goes on there.
@@ -45,10 +49,8 @@
 #define IPC_CHANNEL_OFFER_ 0
 #define IPC_CHANNEL_ANSWER_ 1
 #define IPC_CHANNEL_SEGMENT_ 2
-#define IPC_CHANNEL_OUT_BELL_ 3 /* of the ring to the listener */
-#define IPC_CHANNEL_IN_BELL_ 4  /* of the ring from the listener */
-#define IPC_CHANNEL_CHOICE_ 5
-#define IPC_CHANNEL_AGREED_ 6
+#define IPC_CHANNEL_CHOICE_ 3
+#define IPC_CHANNEL_AGREED_ 4
 
 struct ipc_channel_auto_ {
     struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
@@ -57,6 +59,7 @@ struct ipc_channel_auto_ {
     int unable;      /* this side could not take the ring that was handed over */
     int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
+    int begins;      /* that is readable until the bell is armed for the first time */
     int32_t trust;   /* how many messages go into the ring before the socket is asked */
 };
 
@@ -77,7 +80,7 @@ struct ipc_channel_hello_ {
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
-#define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_VERSION_ 2u
 #define IPC_CHANNEL_VERSION_BITS_ 16
 
 /* Of publish.h. */
@@ -98,9 +101,19 @@ IPC_INLINE int ipc_channel_must_agree_(const struct ipc_channel *ch)
 IPC_INLINE void ipc_channel_auto_leave_ring_(struct ipc_channel *ch)
 {
     ipc_channel_close_fd_(&ipc_channel_get_auto_(ch)->polls);
-    if (ch->ring != NULL && ch->polls >= 0)
-        ipc_channel_unwatch_(ch, ipc_notify_fd(&ch->ring->data));
     ipc_channel_ring_leave_(ch);
+}
+
+/* Attaches our ends of the rings. Posts to what we send go over the socket; the bell closes its
+ * descriptor. */
+IPC_INLINE int ipc_channel_auto_attach_(struct ipc_channel *ch, int listener)
+{
+    int rc = ipc_channel_ring_attach_(ch, listener);
+
+    if (rc != 0 || ch->ring->out.ring == NULL)
+        return rc;
+    ch->ring->out_data.post_fd = fcntl(ch->out, F_DUPFD_CLOEXEC, 3);
+    return ch->ring->out_data.post_fd >= 0 ? 0 : -errno;
 }
 
 /* ------------------------------------------------------------------ the handshake */
@@ -159,6 +172,11 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
         return -EBADMSG;
     ch->max = hello.max < ch->max ? (size_t)hello.max : ch->max;
     *ring = hello.ring;
+    if (hello.ring == 1 && (uint16_t)hello.version != IPC_CHANNEL_VERSION_) {
+        if (own->step != IPC_CHANNEL_OFFER_)
+            return -EBADMSG;
+        *ring = 0;
+    }
     return ipc_channel_is_misfit_(ch, hello.version >> IPC_CHANNEL_VERSION_BITS_ & IPC_BOTH)
                ? -EPROTO
                : 0;
@@ -173,25 +191,10 @@ IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
     if (rc == 0)
         rc = ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch));
     if (rc == 0)
-        rc = ipc_channel_ring_attach_(ch, 1);
+        rc = ipc_channel_auto_attach_(ch, 1);
     ch->max = max;
-    if (rc == 0 && (((ch->role & IPC_RECV) != 0 && ipc_notify_fd(&ch->ring->data) < 0) ||
-                    ((ch->role & IPC_SEND) != 0 && ipc_notify_fd(&ch->ring->out_data) < 0)))
-        rc = -EMFILE;
     if (rc != 0)
         ipc_channel_ring_leave_(ch);
-    return rc;
-}
-
-/* Hands the segment and the bells' descriptors over the socket. */
-IPC_INLINE int ipc_channel_hand_over_(struct ipc_channel *ch)
-{
-    int rc = ipc_shm_send(&ch->ring->seg, ch->out);
-
-    if (rc == 0 && (ch->role & IPC_RECV) != 0)
-        rc = ipc_notify_send_fd(&ch->ring->data, ch->out);
-    if (rc == 0 && (ch->role & IPC_SEND) != 0)
-        rc = ipc_notify_send_fd(&ch->ring->out_data, ch->out);
     return rc;
 }
 
@@ -210,7 +213,7 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
             return rc;
         ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
         if (ipc_channel_send_hello_(ch, ring) != 0 ||
-            (ring != 0 && ipc_channel_hand_over_(ch) != 0))
+            (ring != 0 && ipc_shm_send(&ch->ring->seg, ch->out) != 0))
             return -EPIPE;
         own->step = IPC_CHANNEL_CHOICE_;
     }
@@ -231,7 +234,7 @@ IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadlin
     if (rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
         return rc;
     ch->ring->seg.deadline = IPC_NOW; /* the listener has made all of it */
-    rc = rc != 0 ? rc : ipc_channel_ring_attach_(ch, 0);
+    rc = rc != 0 ? rc : ipc_channel_auto_attach_(ch, 0);
     if (own->published) {
         own->step = IPC_CHANNEL_CHOICE_; /* nothing more is said */
         return rc;
@@ -239,29 +242,6 @@ IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadlin
     own->unable = rc != 0;
     ch->max = max;
     return 0;
-}
-
-/* Receives the descriptor of a bell. It comes in any case: where this side could not take the ring
- * it is closed. */
-IPC_INLINE int ipc_channel_take_bell_(struct ipc_channel *ch, struct ipc_notify *bell,
-                                      int64_t deadline)
-{
-    struct ipc_notify_shared unused;
-    struct ipc_notify closed;
-    int rc;
-
-    if (!ipc_channel_get_auto_(ch)->unable) {
-        rc = ipc_notify_recv_fd(bell, ch->in, deadline);
-        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
-            return rc;
-        return -EBADMSG;
-    }
-    memset(&unused, 0, sizeof unused);
-    (void)ipc_notify_init(&unused, sizeof unused, IPC_NOTIFY_EVENTFD);
-    (void)ipc_notify_attach(&closed, &unused, sizeof unused, IPC_NOTIFY_EVENTFD, NULL);
-    rc = ipc_notify_recv_fd(&closed, ch->in, deadline);
-    ipc_notify_detach(&closed);
-    return rc;
 }
 
 /* The next step of the other side. 0: it is done; or as ipc_channel_answer_offer_. */
@@ -287,14 +267,6 @@ IPC_INLINE int ipc_channel_take_step_(struct ipc_channel *ch, int64_t deadline)
         break;
     case IPC_CHANNEL_SEGMENT_:
         rc = ipc_channel_take_segment_(ch, deadline);
-        break;
-    case IPC_CHANNEL_OUT_BELL_:
-        if ((ch->role & IPC_SEND) != 0)
-            rc = ipc_channel_take_bell_(ch, &ch->ring->out_data, deadline);
-        break;
-    case IPC_CHANNEL_IN_BELL_:
-        if ((ch->role & IPC_RECV) != 0)
-            rc = ipc_channel_take_bell_(ch, &ch->ring->data, deadline);
         break;
     default: /* the choice */
         if (own->unable)
@@ -403,7 +375,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 IPC_INLINE void ipc_channel_auto_close_(struct ipc_channel *ch)
 {
     ipc_channel_socket_close_(ch);
-    ipc_channel_leave_peer_(ch); /* before the ring: its end tells that we are gone */
+    ipc_channel_leave_peer_(ch); /* its end is told when the ring's bell, too, has left it */
     ipc_channel_auto_leave_ring_(ch);
 }
 
@@ -426,13 +398,14 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
-/* Does the socket beside the ring say that the other side is gone? Nothing more comes over it. */
+#define IPC_CHANNEL_RDHUP_ 0x2000 /* glibc has POLLRDHUP with _GNU_SOURCE only */
+
+/* Does the socket beside the ring say that the other side is gone? Bytes that wake an event loop may
+ * be before the end; a side that only sends gets none, so one that sends some breaks the rules. */
 IPC_INLINE int ipc_channel_auto_is_gone_(const struct ipc_channel *ch)
 {
-    char byte;
-    ssize_t rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
-
-    return rc == 0 || (rc < 0 && errno == ECONNRESET);
+    return ipc_channel_wait_(ch->in, (ch->role & IPC_RECV) != 0 ? IPC_CHANNEL_RDHUP_ : POLLIN,
+                             IPC_NOW) == 0;
 }
 
 /* Sends through the ring. The other side's end is -EPIPE. What it had sent before can still be
@@ -472,13 +445,41 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
                             : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
+/* Lets the epoll descriptor tell of the ring's bell; with `begins`, also that one can send. 0, or a
+ * negative errno. */
+IPC_INLINE int ipc_channel_auto_watch_(struct ipc_channel *ch, int op, int begins)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int fd = own->published ? ipc_notify_fd(&ch->ring->data) : ch->in;
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e);
+    e.events = begins ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    own->begins = begins;
+    if (fd < 0)
+        return fd;
+    return epoll_ctl(own->polls, op, fd, &e) == 0 ? 0 : -errno;
+}
+
 /* The ring is empty. Arms its bell, so that its descriptor tells of what comes from now on; the
  * caller looks once more then. Was the other side gone already? */
 IPC_INLINE int ipc_channel_auto_arm_(struct ipc_channel *ch)
 {
-    ipc_notify_drain(&ch->ring->data);
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    char bytes[256];
+    int gone = 0;
+    ssize_t rc;
+
+    if (own->published) {
+        ipc_notify_drain(&ch->ring->data);
+    } else {
+        rc = recv(ch->in, bytes, sizeof bytes, MSG_DONTWAIT);
+        gone = rc == 0 || (rc < 0 && ipc_channel_is_end_(errno));
+    }
+    if (own->begins)
+        (void)ipc_channel_auto_watch_(ch, EPOLL_CTL_MOD, 0);
     ipc_notify_arm(&ch->ring->data);
-    return !ipc_channel_get_auto_(ch)->published && ipc_channel_auto_is_gone_(ch);
+    return gone;
 }
 
 /* Does an epoll descriptor tell of the ring's bell? */
@@ -523,29 +524,26 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    struct epoll_event e;
-    int bell;
+    int rc;
 
     if (ch->ring == NULL)
         return ipc_channel_socket_descriptor_(ch);
-    bell = ipc_notify_fd(&ch->ring->data);
-    if (bell < 0)
-        return ch->in; /* this side only sends */
-    memset(&e, 0, sizeof e);
-    e.events = EPOLLIN;
+    if ((ch->role & IPC_RECV) == 0)
+        return ch->in;
     if (own->polls >= 0)
         return own->polls;
     own->polls = epoll_create1(EPOLL_CLOEXEC);
-    if (own->polls >= 0 && (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
-                            (!own->published &&
-                             epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0)))
-        ipc_channel_close_fd_(&own->polls);
-    if (own->polls < 0)
-        return -errno;
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
      * the descriptor is readable at first, and the recv that finds nothing then arms it. */
-    ipc_notify_arm(&ch->ring->data);
-    (void)ipc_notify_post(&ch->ring->data);
+    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
+    if (rc != 0) {
+        ipc_channel_close_fd_(&own->polls);
+        return rc;
+    }
+    if (own->published) {
+        ipc_notify_arm(&ch->ring->data);
+        (void)ipc_notify_post(&ch->ring->data);
+    }
     return own->polls;
 }
 

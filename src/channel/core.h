@@ -171,8 +171,9 @@ struct ipc_channel_facts {
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     uint64_t missed;       /* a subscriber of ring:, auto: messages that it has missed so far */
-    pid_t pid;             /* the other side's process, where it is known; else 0 */
-    uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
+    pid_t pid;             /* the other side's process, where it is known; else 0. By the kernel's
+                              word, but for signal:, where a sender names itself */
+    uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
     unsigned clients;      /* a server: how many are there; else 0 */
@@ -229,7 +230,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
 #define IPC_CHANNEL_NO_FD_ 64u     /* is not over descriptors, and waits for peers in send and recv */
-#define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
+#define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring wakes over its socket */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 #define IPC_CHANNEL_GROUPS_ 1024u     /* knows the group of the process at the other end */

@@ -301,6 +301,7 @@ IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
     struct iovec io[2];
+    unsigned reads = 0;
     int64_t rc;
 
     if (rx->begin != 0)
@@ -312,7 +313,9 @@ IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char
         io[0].iov_len = n - done;
         io[1].iov_base = rx->data + rx->end;
         io[1].iov_len = IPC_CHANNEL_GULP_;
-        rc = ipc_channel_read_some_(ch, io, 2, deadline);
+        rc = ipc_channel_has_skipped_enough_(&reads, deadline)
+                 ? -ETIMEDOUT
+                 : ipc_channel_read_some_(ch, io, 2, deadline);
         if (rc < 0) { /* only what is new is copied, as the caller may try many times */
             memcpy(rx->data + rx->end, to + begun, done - begun);
             rx->end += done - begun;
@@ -371,6 +374,7 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                                             int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
+    unsigned reads = 0;
     int64_t n = 0;
     int rc;
 
@@ -390,7 +394,9 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                 break;
             }
             if ((size_t)n < IPC_CHANNEL_LARGE_)
-                rc = ipc_channel_read_more_(ch, deadline);
+                rc = ipc_channel_has_skipped_enough_(&reads, deadline)
+                         ? -ETIMEDOUT
+                         : ipc_channel_read_more_(ch, deadline);
             else if ((rc = ipc_channel_read_to_caller_(ch, (unsigned char *)to, (size_t)n, have,
                                                        deadline)) == 0)
                 break;

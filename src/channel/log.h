@@ -17,7 +17,8 @@
  *   Places    ipc_channel_info tells the offset of the next message, and `mark`, which names all
  *             that is before it. A receiver that is opened with both goes on there, or is told
  *             -ESTALE when it is another file, or was truncated meanwhile. -1 is the end. To find
- *             a place, open reads at most three times options.max of bytes before it.
+ *             a place, open looks at three times options.max of bytes before it at most, and reads
+ *             three times as many in all, whatever the file has there.
  *   Sync      options.sync: send returns when the message is on the disk, and the file's name is.
  *             Receivers may get it before that.
  *   Access    Each process that the file's mode permits. The file of a user other than this one,
@@ -252,7 +253,7 @@ IPC_INLINE void ipc_channel_log_watch_(struct ipc_channel *ch)
 IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int64_t offset = ch->how.offset;
+    int64_t offset = ch->how.offset, budget = (int64_t)(ch->max + IPC_CHANNEL_RECORD_);
     uint64_t mark = ch->how.mark;
     struct stat st;
     int rc;
@@ -271,7 +272,8 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
     if (mark == 0 && offset <= st.st_size)
         return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
                                    ch->address, (long long)offset);
-    if (own->id != 0 && mark != 0 && ipc_channel_log_follows_(ch, offset, st.st_size, mark)) {
+    if (own->id != 0 && mark != 0 &&
+        ipc_channel_log_follows_(ch, offset, st.st_size, mark, &budget)) {
         own->offset = offset; /* what is before it is damaged */
         own->at = 0;
         own->mark = mark;

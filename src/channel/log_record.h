@@ -264,20 +264,25 @@ IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ the end of a log */
 
-/* Is the record at an offset whole before `limit`, and does its hash follow `mark`? */
+/* Is the record at an offset whole before `limit`, and does its hash follow `mark`? It reads *budget
+ * bytes at most, and takes off what it has read: a hostile log may have a large record that begins
+ * nowhere, and thousands that seem to be followed by it. */
 IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t offset, int64_t limit,
-                                        uint64_t mark)
+                                        uint64_t mark, int64_t *budget)
 {
     unsigned char header[IPC_CHANNEL_RECORD_], some[IPC_CHANNEL_LOG_PAGE_];
     int64_t n, done;
     uint64_t hash;
 
-    if (pread(ch->in, header, sizeof header, (off_t)offset) != (ssize_t)sizeof header)
+    *budget -= (int64_t)sizeof header;
+    if (*budget < 0 ||
+        pread(ch->in, header, sizeof header, (off_t)offset) != (ssize_t)sizeof header)
         return 0;
     n = ipc_channel_record_length_(ch, header, offset);
     offset += (int64_t)sizeof header;
-    if (n < 0 || offset + n > limit)
+    if (n < 0 || offset + n > limit || n > *budget)
         return 0;
+    *budget -= n;
     hash = ipc_channel_seed_(mark, (uint64_t)n);
     for (done = 0; done < n; done += (int64_t)sizeof some) {
         size_t part = n - done < (int64_t)sizeof some ? (size_t)(n - done) : sizeof some;
@@ -292,7 +297,7 @@ IPC_INLINE int ipc_channel_log_follows_(const struct ipc_channel *ch, int64_t of
 /* Looks for a record that begins in [from, to) and is followed by another one before `limit`. Then
  * that one is the next to be read. to - from is at most IPC_CHANNEL_GULP_. */
 IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, int64_t to,
-                                        int64_t limit)
+                                        int64_t limit, int64_t *budget)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     ssize_t have =
@@ -304,7 +309,8 @@ IPC_INLINE int ipc_channel_log_fall_in_(struct ipc_channel *ch, int64_t from, in
         int64_t n = ipc_channel_record_length_(ch, at, from + i);
         int64_t next = from + i + (int64_t)IPC_CHANNEL_RECORD_ + n;
 
-        if (n >= 0 && ipc_channel_log_follows_(ch, next, limit, ipc_channel_get_64_(at + 8))) {
+        if (n >= 0 &&
+            ipc_channel_log_follows_(ch, next, limit, ipc_channel_get_64_(at + 8), budget)) {
             own->offset = next;
             own->at = from + i + 8;
             own->mark = ipc_channel_get_64_(at + 8);
@@ -321,7 +327,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t first = IPC_CHANNEL_LOG_HEAD_, from, n, got = 1;
-    int64_t floor = limit - 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_);
+    int64_t budget = 3 * (int64_t)(ch->max + IPC_CHANNEL_RECORD_), floor = limit - budget;
     unsigned char head[IPC_CHANNEL_LOG_HEAD_];
     ssize_t have = pread(ch->in, head, sizeof head, 0);
     int rc, found = 0;
@@ -336,7 +342,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
         int64_t to = from;
 
         from -= (int64_t)IPC_CHANNEL_GULP_;
-        found = from > first && ipc_channel_log_fall_in_(ch, from, to, limit);
+        found = from > first && ipc_channel_log_fall_in_(ch, from, to, limit, &budget);
     }
     if (!found && from > first)
         return -EBADMSG;

@@ -187,6 +187,16 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
     return ch->how.publish != 0 ? ipc_channel_check_publisher_(ch) : 0;
 }
 
+/* Ends a call that was to open a channel. Where nothing else does, it says what a refusal means. */
+IPC_INLINE int ipc_channel_end_open_(struct ipc_channel *ch, const char *uri, int rc)
+{
+    if (rc != 0 && rc != -ETIMEDOUT && rc != -EINTR && *ch->why == '\0')
+        (void)ipc_channel_refuse_(ch, rc, "%s: cannot open: %s", uri, strerror(-rc));
+    if (rc != 0)
+        ipc_channel_close(ch);
+    return rc;
+}
+
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
                                      int64_t deadline, const struct ipc_channel_options *how)
 {
@@ -218,9 +228,9 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                  ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
-    if (rc != 0)
-        ipc_channel_close(ch);
-    return rc;
+    if (rc != 0 && kind == &ipc_channel_adopt_kind_)
+        ipc_channel_adopt_return_(ch);
+    return ipc_channel_end_open_(ch, uri, rc);
 }
 
 IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -250,9 +260,7 @@ IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc
         rc = listener->kind->accept(listener, ch, deadline);
     if (rc == 0)
         rc = ipc_channel_allocate_buffers_(ch);
-    if (rc != 0)
-        ipc_channel_close(ch);
-    return rc;
+    return ipc_channel_end_open_(ch, address, rc);
 }
 
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,

@@ -142,15 +142,18 @@ IPC_INLINE int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t deadline)
 IPC_INLINE int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct stat st;
-    int rc;
+    int rc, why;
 
     if ((ch->role & IPC_LISTEN) == 0)
         return ipc_channel_fifo_meet_(ch, deadline);
-    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
-        return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s", ch->address,
-                                   strerror(-rc));
-    if (lstat(ch->address, &st) != 0)
+    why = mkfifo(ch->address, ch->how.mode) == 0 ? 0 : errno;
+    if (why == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
+        return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s%s", ch->address,
+                                   strerror(-rc), ipc_channel_make_hint_(rc));
+    if (lstat(ch->address, &st) != 0) {
+        errno = why != 0 && why != EEXIST ? why : errno;
         return ipc_channel_refuse_errno_(ch, "make");
+    }
     /* A receiver has its end from now on. A sender opens its own at the first send, as it can do
      * so only while there is a receiver. */
     return (ch->role & IPC_RECV) != 0 ? ipc_channel_fifo_meet_(ch, IPC_NOW)

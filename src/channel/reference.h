@@ -49,11 +49,16 @@
  *                   the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries; over unix:,
  *                   unix-seq:, tcp: the first call of both sides tells it, as of -EPROTO
+ *   -E2BIG          tcp:, udp: the name has more than 16 addresses to listen at
  *   -ENAMETOOLONG   the address is too long
+ *   -ENOSYS         ring: /proc is not mounted; unix:, unix-seq:, unix-dgram:, fifo: and auto:
+ *                   with a file: it is not, and the umask takes from options.mode
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
  *   -ENETUNREACH    tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
+ *   what the kernel says of paths: -ENOTDIR, -ELOOP, -EROFS, ...; a listener also -ENOENT: the folder
+ *   is not there
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
                                      int64_t deadline, const struct ipc_channel_options *how);
@@ -86,6 +91,7 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -EMSGSIZE      n is more than `max`; nothing was sent
  *   -EPIPE         the other side is gone; or the queue was removed
  *   -EOWNERDEAD    ring:, sysvshm: the other side was killed
+ *   -ECHILD        ring:, sysvshm:, auto:, zmq: after fork the other process has this channel
  *   -EDESTADDRREQ  unix-dgram:, udp: a listener has nobody to answer yet
  *   -EPERM         signal: the process does not block the signal of this priority
  *   -ENOSPC        file: the disk is full; nothing was sent
@@ -114,6 +120,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
  *                middle of a message
+ *   -ECHILD      as send
  *   -EOVERFLOW   a subscriber of a lossy publisher was lapped: told once for each time; `missed` of
  *                ipc_channel_info counts the messages. The next call goes on with a later message
  *   -EUSERS      auto: the publisher has as many subscribers as options.receivers
@@ -213,7 +220,9 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
- * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
+ * ipc_channel_unlink. What a deadline has cut off is not waited for; over tcp: see also (7) in the
+ * table of the manual. zmq: waits until the others have read, three seconds at most; the other
+ * mechanisms do not block. A second call does nothing.
  * In a child after fork it leaves the socket's file, and ends of rings that the child has not taken
  * over, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);

@@ -222,8 +222,8 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ attaching */
 
-/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. That is
- * read by one process only, so a ring that is published has none. */
+/* The kind of a ring's bell for data: auto: needs one that wakes event loops over its socket. A ring
+ * that is published has no socket. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
     return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && ch->how.publish == 0
@@ -727,7 +727,7 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
         return ipc_mpmc_consumer_error(&r->take) != 0 ? ipc_mpmc_consumer_error(&r->take) : -EAGAIN;
-    memcpy(&n, slot, sizeof n);
+    n = ck_pr_load_64((const uint64_t *)(const void *)slot); /* once: a sender may change it */
     if (n > ch->max)
         return -EBADMSG;
     ch->next = n > size ? (size_t)n : 0;

@@ -3,9 +3,8 @@
  * auto:. The server of ring: is in its own room.
  *
  * The server has a seat for each client: a channel as ipc_channel_accept makes it. One epoll
- * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of
- * the socket, and over a ring of its bell, too. It is level-triggered: what is not read is told
- * again.
+ * descriptor, which is also that of ipc_channel_fd, tells of the listener and of the sockets of all
+ * clients. It is level-triggered: what is not read is told again.
  *
  * What it cannot tell of is what was read already. A client of which more may be at hand is in the
  * queue: epoll has told of it, or a message of it was handed out and there are bytes behind that,
@@ -44,7 +43,6 @@ struct ipc_channel_client_ {
     uint64_t number;  /* 0: the seat is free */
     unsigned seat;    /* its index in seats[] */
     unsigned watched; /* the events of its socket that epoll tells of */
-    int has_bell;     /* epoll tells of its ring's bell */
     struct ipc_channel_client_ *next, *before; /* in the queue; next: among the free ones, too */
 };
 
@@ -207,7 +205,6 @@ IPC_INLINE int ipc_channel_take_next_(struct ipc_channel *ch)
     c->ch.polls = s->polls;
     c->number = e.data.u64;
     c->watched = EPOLLIN;
-    c->has_bell = 0;
     s->came++;
     s->clients++;
     s->told = 0;
@@ -243,7 +240,7 @@ IPC_INLINE int ipc_channel_take_clients_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ what epoll tells */
 
-/* Lets epoll tell when a client reads what is left for it, and of its ring. 0 or -errno. */
+/* Lets epoll tell when a client reads what is left for it. 0 or -errno. */
 IPC_INLINE int ipc_channel_watch_client_(struct ipc_channel_sockets_ *s,
                                          struct ipc_channel_client_ *c)
 {
@@ -256,12 +253,6 @@ IPC_INLINE int ipc_channel_watch_client_(struct ipc_channel_sockets_ *s,
     if (events != c->watched && epoll_ctl(s->polls, EPOLL_CTL_MOD, c->ch.in, &e) != 0)
         return -errno;
     c->watched = events;
-    if (c->ch.ring == NULL || c->has_bell || ipc_channel_is_agreeing_(c))
-        return 0;
-    e.events = EPOLLIN;
-    if (epoll_ctl(s->polls, EPOLL_CTL_ADD, ipc_notify_fd(&c->ch.ring->data), &e) != 0)
-        return -errno;
-    c->has_bell = 1;
     return 0;
 }
 

@@ -6,7 +6,9 @@
  * the channel. A sender does not signal a process that does not block it, as the signal would end
  * the process: -EPERM. Signals of one number do not coalesce.
  *
- *   Access   Each process that the kernel lets signal the receiver.
+ *   Access   Each process that the kernel lets signal the receiver. Which process and user sent a
+ *            message (ipc_channel_info) is what the sender says, which the kernel does not check: act
+ *            on no process because of it.
  *   Loss     A send reports -EPIPE. No recv reports it.
  *   Limits   The queue of a user is short, `ulimit -i`; a full one holds the sender up.
  */

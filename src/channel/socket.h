@@ -15,7 +15,8 @@
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
- *            of a message. A listener then waits for the next client, a client for the next
+ *            of a message. tcp: only what has reached this host, where the other side left messages
+ *            of ours unread. A listener then waits for the next client, a client for the next
  *            listener; a channel of ipc_channel_accept reports the loss again. A channel of both
  *            directions goes on to the next peer once all is received. A host that vanishes without
  *            a word is noticed by deadlines only, or with options.keepalive.
@@ -91,6 +92,9 @@ IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
             return ipc_channel_refuse_errno_(ch, "ask how much fits through");
         most = (size_t)room - 32 - head; /* the kernel needs 32 bytes of it */
     }
+    /* The kernel's default may have grown since the buffers were made, for an earlier connection. */
+    if (ch->rx.data != NULL && most > ch->rx.size - IPC_CHANNEL_GULP_ - IPC_CHANNEL_HEAD_MOST_)
+        most = ch->rx.size - IPC_CHANNEL_GULP_ - IPC_CHANNEL_HEAD_MOST_;
     if (ch->how.max > most)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "%s: messages of %zu bytes: at most %zu%s",
                                    ch->kind->scheme, ch->how.max, most,
@@ -424,11 +428,9 @@ IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct i
 IPC_INLINE void ipc_channel_socket_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
-    struct stat st;
 
-    if (own->has_file && ch->pid == getpid() && lstat(ch->address, &st) == 0 &&
-        S_ISSOCK(st.st_mode) && st.st_ino == own->ino)
-        (void)unlink(ch->address);
+    if (own->has_file && ch->pid == getpid())
+        ipc_channel_remove_own_(ch, S_IFSOCK, own->ino);
     ipc_channel_stop_listening_(ch);
 }
 

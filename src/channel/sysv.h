@@ -162,25 +162,26 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
                                           int64_t deadline)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
-    size_t room = size < ch->max ? size : ch->max;
+    int fits = size >= ch->max, rc;
+    size_t room = fits ? ch->max + 1 : size;
+    int flags = (deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) | (fits ? 010000 /* MSG_NOERROR */ : 0);
     long type;
     ssize_t n;
-    int rc;
 
     if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
         return rc;
-    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
-    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
-                       deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
-        if (errno == E2BIG && room < ch->max)
+    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. The
+     * call that finds it takes it, cut: a second call could meet the message behind it, where
+     * another receiver has dropped it meanwhile. */
+    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select, flags)) < 0) {
+        if (errno == E2BIG)
             return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of more than %zu bytes", room);
-        if (errno == E2BIG && msgrcv(own->queue, ch->rx.data, 0, ch->select,
-                                     IPC_NOWAIT | 010000 /* MSG_NOERROR */) >= 0)
-            return ipc_channel_refuse_(ch, -EBADMSG,
-                                       "sysv: a message of more than %zu bytes was dropped", room);
         if ((rc = ipc_channel_sysv_retry_(ch, "receive from", deadline)) != 0)
             return rc;
     }
+    if ((size_t)n > ch->max)
+        return ipc_channel_refuse_(ch, -EBADMSG,
+                                   "sysv: a message of more than %zu bytes was dropped", ch->max);
     memcpy(&type, ch->rx.data, sizeof type);
     memcpy(to, ch->rx.data + sizeof type, (size_t)n);
     ch->came = (uint32_t)type;

@@ -320,9 +320,11 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
         }
         if (id >= 0 && error == EINVAL) /* there are fewer semaphores */
             return ipc_channel_shm_refuse_(ch);
-        errno = error;
         if (error != ENOENT || flags != 0)
-            return ipc_channel_refuse_errno_(ch, "open");
+            return ipc_channel_refuse_(ch, -error, "sysvshm: cannot open %s: %s%s", ch->address,
+                                       strerror(error),
+                                       error != EINVAL && error != ENOSPC ? "" :
+                                       " (kernel.shmmax, kernel.shmmni, kernel.shmall, kernel.sem)");
         rc = ipc_channel_nap_(deadline);
         if (rc == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, rc, "sysvshm: nothing at %s until the deadline",

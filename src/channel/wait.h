@@ -99,8 +99,9 @@ IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 
 #define IPC_CHANNEL_SKIPS_ 64u
 
-/* A call has skipped something that is no message for it. Must the call end now? After its
- * deadline it skips some more, as a message may be behind them, but 64 at most. */
+/* A call has skipped something that is no message for it, or has read a part of one. Must the call
+ * end now? After its deadline it goes on for a while, as the message may be there, but 64 times at
+ * most. */
 IPC_INLINE int ipc_channel_has_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
@@ -236,8 +237,17 @@ IPC_INLINE int ipc_channel_check_owner_(struct ipc_channel *ch, const struct sta
 #define IPC_CHANNEL_PATH_ 010000000 /* glibc has the name with _GNU_SOURCE only */
 #endif
 
-/* Gives a file that this channel has made its mode, which the umask has cut. The descriptor
- * matters: the path may lead elsewhere by now. */
+/* Removes the file at the path if it is the one of that inode: the path may lead elsewhere by now. */
+IPC_INLINE void ipc_channel_remove_own_(const struct ipc_channel *ch, mode_t type, ino_t ino)
+{
+    struct stat st;
+
+    if (lstat(ch->address, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_ino == ino)
+        (void)unlink(ch->address);
+}
+
+/* Gives a file that this channel has made its mode, if the umask has cut that; removes it if it
+ * cannot. The descriptor matters: the path may lead elsewhere by now. -ENOSYS: there is no /proc. */
 IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
@@ -246,14 +256,33 @@ IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, 
     if (fd < 0)
         return -errno;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (fstat(fd, st) != 0)
+    if (fstat(fd, st) != 0) {
         rc = -errno;
-    else if ((st->st_mode & S_IFMT) != type || st->st_uid != geteuid())
+    } else if ((st->st_mode & S_IFMT) != type || st->st_uid != geteuid()) {
         rc = -EPROTO;
-    else
-        rc = chmod(path, ch->how.mode) == 0 ? 0 : -errno;
+    } else if ((st->st_mode & 0777) == ch->how.mode || chmod(path, ch->how.mode) == 0) {
+        rc = 0;
+    } else {
+        rc = errno == ENOENT ? -ENOSYS : -errno;
+        ipc_channel_remove_own_(ch, type, st->st_ino);
+    }
     (void)close(fd);
     return rc;
+}
+
+/* What a refusal to make a listener's file or socket may come of. */
+IPC_INLINE const char *ipc_channel_make_hint_(int rc)
+{
+    switch (rc) {
+    case -EADDRINUSE:
+        return ": another does";
+    case -E2BIG:
+        return ": the name has more than 16 addresses: listen at one of them";
+    case -ENOSYS:
+        return ": where the umask takes from options.mode, /proc must be mounted";
+    default:
+        return "";
+    }
 }
 
 /* Checks that a file of this type is at the path; a symbolic link has a type of its own. 0;

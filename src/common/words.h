@@ -33,6 +33,10 @@ IPC_INLINE const char *ipc_strerror(int rc)
         return "another process has this end";
     case -ECHILD:
         return "after fork another process goes on with this handle: open it anew";
+    case -EROFS:
+        return "this process may only read the memory";
+    case -EUSERS:
+        return "as many processes are there as there are places for";
     case -EPROTO:
         return "what is there is of another kind, size, version or layout";
     default:

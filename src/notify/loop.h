@@ -46,14 +46,11 @@ IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
         n->uses |= IPC_USES_EVENTFD;
         return n->fd;
     }
-    if (errno == EMFILE || errno == ENFILE || pipe(fds) != 0)
+    if (errno == EMFILE || errno == ENFILE ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
         return -errno;
     n->fd = ipc_move_fd_(fds[0]);
     n->post_fd = ipc_move_fd_(fds[1]);
-    (void)fcntl(n->fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(n->post_fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(n->fd, F_SETFL, O_NONBLOCK);
-    (void)fcntl(n->post_fd, F_SETFL, O_NONBLOCK);
     return n->fd;
 }
 
@@ -100,6 +97,16 @@ IPC_INLINE void ipc_notify_empty_eventfd_(int fd)
         (void)!read(fd, io.iov_base, io.iov_len);
 }
 
+/* Reads an end of a pair of sockets empty. */
+IPC_INLINE void ipc_notify_empty_socket_(int fd)
+{
+    char bytes[256];
+    int tries;
+
+    for (tries = 0; tries < 64 && recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0; tries++)
+        ;
+}
+
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
 {
     if (n->at == NULL)
@@ -110,10 +117,12 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
         n->asks = (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DOZING_) != 0;
         return;
     }
-    if ((n->uses & IPC_USES_EVENTFD) == 0)
-        ipc_notify_empty_(n->fd);
-    else
+    if (n->kind == IPC_NOTIFY_SIGNAL)
+        (void)ipc_notify_empty_(n->fd);
+    else if ((n->uses & IPC_USES_EVENTFD) != 0)
         ipc_notify_empty_eventfd_(n->fd);
+    else
+        ipc_notify_empty_socket_(n->fd);
 }
 
 #define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1" in a little-endian machine */
@@ -169,21 +178,27 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
-/* Are these what ipc_notify_send_fd sends: an eventfd, which is a file of no type, or both ends of one
- * pipe? A write to something else may raise a signal (SIGPIPE, SIGXFSZ, SIGTTOU), or change a file. As
- * long as this process has a pipe's reading end, too, no write to it raises SIGPIPE. */
+/* Is it an end of a pair of Unix sockets? A post to another socket would be a message, in our name, to
+ * whoever is at that socket's address. */
+IPC_INLINE int ipc_notify_is_of_pair_(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.ss_family == AF_UNIX &&
+           size == sizeof peer.ss_family; /* it has no name */
+}
+
+/* Are these what ipc_notify_send_fd sends: an eventfd, which is a file of no type, or both ends of a
+ * pair of sockets? A write to something else may raise a signal (SIGPIPE, SIGXFSZ, SIGTTOU), or change
+ * a file. */
 IPC_INLINE int ipc_notify_are_bells_(const int fds[2], size_t count)
 {
-    struct stat in, out;
-    char nothing = 0;
+    struct stat st;
 
-    if (fstat(fds[0], &in) != 0)
-        return 0;
-    if (count == 1)
-        return (in.st_mode & S_IFMT) == 0;
-    return S_ISFIFO(in.st_mode) && fstat(fds[1], &out) == 0 && out.st_dev == in.st_dev &&
-           out.st_ino == in.st_ino && read(fds[0], &nothing, 0) == 0 &&
-           write(fds[1], &nothing, 0) == 0; /* of no bytes: they are open for that */
+    if (count == 2)
+        return ipc_notify_is_of_pair_(fds[0]) && ipc_notify_is_of_pair_(fds[1]);
+    return fstat(fds[0], &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
@@ -198,7 +213,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
     int fds[2] = {-1, -1}, rc;
     size_t count = 0;
 
-    if (n->at == NULL || n->kind != IPC_NOTIFY_EVENTFD)
+    if (n->at == NULL || n->kind != IPC_NOTIFY_EVENTFD || !ipc_is_deadline_(deadline))
         return -EINVAL;
     p.fd = socket;
     p.events = POLLIN;

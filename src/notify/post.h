@@ -93,10 +93,12 @@ IPC_INLINE int ipc_notify_send_signal_(struct ipc_notify *n)
     return rc != 0 || kill(n->target, n->number) == 0 ? rc : -errno;
 }
 
-/* Wakes the event loops. EAGAIN says that the descriptor is full, and so it is readable. */
+/* Wakes the event loops. EAGAIN says that the descriptor is full, and so it is readable. Whoever has
+ * an eventfd, too, can let a write to it block; a send to a socket never does. */
 IPC_INLINE int ipc_notify_wake_loops_(struct ipc_notify *n)
 {
     static const uint64_t one = 1;
+    ssize_t rc;
 
     if (n->kind == IPC_NOTIFY_SIGNAL)
         return ipc_notify_send_signal_(n);
@@ -104,7 +106,10 @@ IPC_INLINE int ipc_notify_wake_loops_(struct ipc_notify *n)
         return 0; /* such a kind cannot be armed: a hostile peer */
     if (n->post_fd < 0)
         return -ENOENT;
-    return write(n->post_fd, &one, sizeof one) > 0 || errno == EAGAIN ? 0 : -errno;
+    rc = (n->uses & IPC_USES_EVENTFD) != 0
+             ? write(n->post_fd, &one, sizeof one)
+             : send(n->post_fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return rc > 0 || errno == EAGAIN ? 0 : -errno;
 }
 
 /* Has a post of the notifier in mem more to do than to load its word: a sleeper to wake, a fence?

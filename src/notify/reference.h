@@ -26,7 +26,7 @@
  * fourth also have a descriptor for event loops. */
 #define IPC_NOTIFY_FUTEX 0u     /* zeroed memory is one */
 #define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
-#define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pipe where there is none */
+#define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pair of sockets where there is none */
 #define IPC_NOTIFY_SIGNAL 3u    /* a queued real-time signal, read from a signalfd */
 
 /* How processes sleep: ipc_notify_was_asleep. */
@@ -39,7 +39,7 @@
 #define IPC_USES_MEMBARRIER 2u /* else a full fence in each post. Known after the first sleep */
 #define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
 #define IPC_USES_WATCH 8u      /* deaths are reported by descriptors, else asked for every 8 ms */
-#define IPC_USES_EVENTFD 16u   /* else a pipe */
+#define IPC_USES_EVENTFD 16u   /* else a pair of sockets */
 #define IPC_USES_PIDFD 32u     /* signals reach no reused pid, else almost none */
 
 struct ipc_notify_shared;
@@ -183,7 +183,8 @@ IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n);
  *   -EPERM   IPC_NOTIFY_SIGNAL: the process is another user's, or does not block the signal
  *   -ENOENT  IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd
  *   -EBADF   IPC_NOTIFY_EVENTFD: something else has closed the descriptor
- *   The last four come only when an event loop is to be woken, and after the other waiters were.
+ *   -EPIPE   IPC_NOTIFY_EVENTFD: nobody has the other one of the pair of sockets; no SIGPIPE
+ *   The last five come only when an event loop is to be woken, and after the other waiters were.
  */
 IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n);
 
@@ -312,7 +313,7 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_watch's loop says
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and socketpair; and what struct ipc_watch's loop says
  */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n);
 
@@ -346,7 +347,7 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n);
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what eventfd, pipe and sendmsg say
+ *   and what eventfd, socketpair and sendmsg say
  */
 IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
 
@@ -355,11 +356,12 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
  * until the deadline. The descriptor that the handle had before is closed.
  *
  *   0
- *   -ETIMEDOUT  nothing came until the deadline, which may also be no absolute time
+ *   -ETIMEDOUT  nothing came until the deadline
  *   -EINTR      a signal handler ran
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     something else came
- *   -EINVAL     the handle is not attached, or not of that kind
+ *   -EINVAL     the handle is not attached, or not of that kind, or the deadline is no absolute time
+ *               (IPC_NOW)
  *   and what poll and recvmsg say
  */
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline);

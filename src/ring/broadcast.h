@@ -8,6 +8,8 @@
  *   word           from               to             made by
  *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
  *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
+ *                  any                0, BUSY | p+1  lossy: ipc_bridge, where it tells of a loss
+ *                                                    (skip_slots of tools/bridge/kinds.c); stores
  *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
@@ -510,6 +512,7 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
 {
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail;
+    size_t stride = ipc_ring_stride_((size_t)c->bytes);
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
@@ -524,6 +527,10 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
+    /* The writer may have begun to overwrite the oldest one; then the next one is whole. */
+    sequence = ck_pr_load_64(
+        ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, end, stride), stride));
+    end += h->skip == 0 && sequence == (IPC_BROADCAST_BUSY_ | (end + c->mask + 2));
     h->missed += end - c->head;
     c->head = c->ready = end;
     c->idle = 0;
@@ -675,7 +682,8 @@ IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
 }
 
 /* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossless: -ECHILD; lossy:
- * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop. */
+ * -EOVERFLOW when it was overwritten meanwhile, as of ipc_broadcast_pop, or -EAGAIN where
+ * ipc_bridge has taken it away to tell of a loss of more than a capacity. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);

@@ -102,7 +102,7 @@ struct ipc_ring_seat_ {
 
 /* In `how` of a kind that has seats, above the lowest byte: how many, where that is another number
  * than usual. IPC_BROADCAST_READERS and IPC_MPMC_HANDLES are made of this. A number that is out of
- * range stays so. */
+ * range stays so. Constant where n is, so it has n twice. */
 #define IPC_RING_SEATS_MAX 65536u
 #define IPC_RING_HOW_MANY_(n, usual)                                                               \
     ((unsigned)(n)-1u < IPC_RING_SEATS_MAX ? ((unsigned)(n) ^ (usual)) << 8 : ~0xffu)

@@ -286,10 +286,13 @@ IPC_INLINE int ipc_monitor_look_(struct ipc_monitor_ *m, void *mem, size_t size)
         return -EINVAL;
     m->mem = mem;
     m->size = size;
+    m->magic = ck_pr_load_64(&r->magic);
+    /* Without it the fields could be older than the magic, of which the next look sees a later one.
+     * Partner: in ipc_ring_init_. */
+    ck_pr_fence_load(); /* no twin */
     m->s.bytes = ck_pr_load_64(&r->bytes);
     m->s.how = ck_pr_load_32(&r->how);
     m->s.version = ck_pr_load_32(&r->version);
-    m->magic = ck_pr_load_64(&r->magic);
     switch (m->magic) {
     case IPC_SPSC_MAGIC:
         return ipc_monitor_spsc_(m);

@@ -322,9 +322,10 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     uint64_t again, i;
     int rc = ipc_mpmc_find_next_(m, stride, word);
 
-    *position = ipc_mpmc_position_of_(m, m->next, *word);
-    if (rc == 0)
+    if (rc == 0) {
+        *position = ipc_mpmc_position_of_(m, m->next, *word);
         return 0;
+    }
     if (rc != -EAGAIN || m->error != 0) /* m->error may be -EAGAIN: attach was refused */
         return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);

@@ -111,7 +111,7 @@
  *   int NAME_END_post(struct NAME_END *)
  *       Wakes the other end: after push, push_n and commit, or pop, pop_n and release, once for
  *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post. Streams
- *       and calls need none.
+ *       and calls need none. A call that has to wait posts before it sleeps.
  *   struct ipc_notify *NAME_END_bell(struct NAME_END *)
  *       What this end sleeps on: for ipc_wait, ipc_wait_any, ipc_notify_policy.
  *

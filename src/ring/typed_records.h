@@ -86,8 +86,10 @@ IPC_INLINE int NAME_producer_look_(void *handle, void *argument)
     rc = ipc_K_room_(&h->raw, *(size_t *)argument, &at);
     return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
 }
+/* Posts first: what was pushed without a post may be what the consumer sleeps for. */
 IPC_INLINE int NAME_producer_wait(struct NAME_producer *h, size_t n, int64_t deadline)
 {
+    (void)ipc_notify_post(&h->data);
     return NAME_producer_wait_until_(h, &n, deadline);
 }
 IPC_FORCE_INLINE int NAME_send(struct NAME_producer *p, const void *data, size_t n,
@@ -145,9 +147,11 @@ IPC_RING_CALL_ int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size,
     int published = 0;
     int64_t rc = ipc_K_take_(&c->raw, to, size, &published);
 
-    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+    while (CK_CC_UNLIKELY(rc == -EAGAIN)) {
         rc = NAME_consumer_wait(c, deadline);
         rc = rc != 0 ? rc : ipc_K_take_(&c->raw, to, size, &published);
+        if (rc == -EAGAIN && ipc_left_(deadline) == 0) /* of a hostile peer it may come and go */
+            rc = -ETIMEDOUT;
     }
     if (CK_CC_UNLIKELY(published)) {
         c->H.post_due = 0;

@@ -63,21 +63,23 @@ IPC_INLINE int NAME_END_look_(void *handle, void *argument)
     rc = message != NULL ? NAME_TRY(h, message) : (LOOK);
     return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
 }
+/* Posts first: what was pushed, or popped, without a post may be what the other end sleeps for. */
+IPC_INLINE int NAME_END_sleep_(struct NAME_END *h, MESSAGE *message,
+                               int64_t deadline)
+{
+    (void)ipc_notify_post(&h->IPC_RING_THEIRS_END);
+    return NAME_END_wait_until_(h, &message, deadline);
+}
 IPC_INLINE int NAME_END_wait(struct NAME_END *h, int64_t deadline)
 {
-    MESSAGE *none = NULL;
-
-    return NAME_END_wait_until_(h, &none, deadline);
+    return NAME_END_sleep_(h, NULL, deadline);
 }
 IPC_FORCE_INLINE int NAME_CALL(struct NAME_END *h, MESSAGE *message, int64_t deadline)
 {
     int rc = NAME_TRY(h, message);
 
-    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
-        MESSAGE *later = message;
-
-        rc = NAME_END_wait_until_(h, &later, deadline);
-    }
+    if (CK_CC_UNLIKELY(rc == -EAGAIN))
+        rc = NAME_END_sleep_(h, message, deadline);
     if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(h->H.ring->IPC_RING_THEIR_BELL_END)))
         (void)ipc_notify_post(&h->IPC_RING_THEIRS_END);
     return rc;

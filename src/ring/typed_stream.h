@@ -101,9 +101,11 @@ IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, TYPE *to, size_t n, int64_
 {
     int64_t rc = NAME_pop_n(c, to, n);
 
-    if (rc == -EAGAIN) {
+    while (rc == -EAGAIN) {
         rc = NAME_consumer_wait(c, 1, deadline);
         rc = rc != 0 ? rc : NAME_pop_n(c, to, n);
+        if (rc == -EAGAIN && ipc_left_(deadline) == 0) /* of a hostile peer it may come and go */
+            rc = -ETIMEDOUT;
     }
     return rc;
 }
@@ -128,6 +130,7 @@ struct NAME_regions {
     TYPE *at[2];
     size_t n[2];
 };
+IPC_RING_ASSERT_(NAME_alignment, __alignof__(TYPE) <= IPC_RING_LINE)
 IPC_RING_ASSERT_(NAME_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))
 IPC_RING_MEMORY_(NAME, stream, IPC_STREAM_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))
 IPC_RING_END_(NAME, stream, producer, raw.s, 0, (void)0, sizeof(TYPE), me)

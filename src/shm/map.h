@@ -127,6 +127,14 @@ IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg, int creates)
 }
 
 /* Makes the handle one that is not open. An option that is not tried counts as not granted. */
+/* The options of a call: NULL stands for the defaults. */
+IPC_INLINE const struct ipc_shm_options *ipc_shm_or_defaults_(const struct ipc_shm_options *how)
+{
+    static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
+
+    return how != NULL ? how : &defaults;
+}
+
 IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);

@@ -475,6 +475,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     char path[PATH_MAX];
     int rc, again, tries;
 
+    how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
         return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
@@ -515,9 +516,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
 
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-
-    return ipc_shm_create_with(seg, name, size, &how);
+    return ipc_shm_create_with(seg, name, size, NULL);
 }
 
 IPC_INLINE int ipc_shm_refuse_deadline_(struct ipc_shm *seg, int64_t deadline)
@@ -547,6 +546,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     int64_t nap = IPC_SHM_NAP_;
     int rc, waited = 0;
 
+    how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     if (name == NULL)
         return ipc_shm_refuse(seg, -EINVAL, "no name");
@@ -571,18 +571,15 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 
 IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadline)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-
-    return ipc_shm_open_with(seg, name, deadline, &how);
+    return ipc_shm_open_with(seg, name, deadline, NULL);
 }
 
 IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
                                       const struct ipc_shm_options *how)
 {
-    static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
     int rc, tries = 100;
 
-    how = how != NULL ? how : &defaults;
+    how = ipc_shm_or_defaults_(how);
     if ((how->flags & IPC_SHM_READ_ONLY) != 0)
         return ipc_shm_create_with(seg, name, size, how); /* which refuses it */
     do {
@@ -631,7 +628,7 @@ IPC_INLINE int ipc_shm_unlink(const char *name)
 IPC_INLINE int ipc_shm_unlink_dead(struct ipc_shm *seg, const char *name,
                                    const struct ipc_shm_options *how)
 {
-    struct ipc_shm_options fresh = *how;
+    struct ipc_shm_options fresh = *ipc_shm_or_defaults_(how);
     char path[PATH_MAX];
     int rc, tries, removed = 0;
 

@@ -184,6 +184,7 @@ IPC_INLINE int ipc_shm_open_fd(struct ipc_shm *seg, int fd, const struct ipc_shm
     struct stat st;
     int rc;
 
+    how = ipc_shm_or_defaults_(how);
     ipc_shm_clear_(seg, how);
     rc = ipc_shm_check_received_(seg, fd, how);
     if (rc == 0)
@@ -203,7 +204,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
 {
     int fd, rc;
 
-    ipc_shm_clear_(seg, how);
+    ipc_shm_clear_(seg, ipc_shm_or_defaults_(how));
     if (!ipc_is_deadline_(deadline))
         return ipc_shm_refuse_deadline_(seg, deadline);
     fd = ipc_shm_take_message_(seg, socket, deadline);
@@ -218,9 +219,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
 
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-
-    return ipc_shm_recv_with(seg, socket, deadline, &how);
+    return ipc_shm_recv_with(seg, socket, deadline, NULL);
 }
 
 #endif

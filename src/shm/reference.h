@@ -104,7 +104,7 @@ struct ipc_shm_options {
      * an object 128, besides the size asked for. */
     unsigned members, objects;
 };
-/* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
+/* What NULL in place of options stands for: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
 #define IPC_SHM_DEFAULTS                                                                           \
     {                                                                                              \
         0600, (uid_t)-1, (gid_t)-1, 0, 0, 0, 0                                                     \
@@ -172,7 +172,7 @@ struct ipc_shm_member {
  * and a new one of this size takes its place: seg->created is 1. Then it must not be in use by
  * others. Blocks only for the kernel, while it allocates the pages and faults them in. On an error
  * seg is closed.
- * ipc_shm_create uses IPC_SHM_DEFAULTS.
+ * ipc_shm_create uses IPC_SHM_DEFAULTS, as all calls do where `how` is NULL.
  *
  * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
  * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). A
@@ -243,8 +243,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size, and room for other
- * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
- * second at most, besides what ipc_shm_create does. Not with IPC_SHM_READ_ONLY, which is -EINVAL.
+ * numbers of members and objects. Blocks for a tenth of a second at most, besides what ipc_shm_create does. Not with IPC_SHM_READ_ONLY, which is -EINVAL.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second

@@ -69,7 +69,7 @@ IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how, int fd)
     struct epoll_event e;
 
     memset(&e, 0, sizeof e);
-    e.events = fd == seg->inotify ? EPOLLIN : 0;
+    e.events = fd == seg->inotify ? (uint32_t)EPOLLIN : 0;
     return epoll_ctl(seg->epoll, how, fd, &e);
 }
 

@@ -11,6 +11,12 @@
  * for the descriptor, such a call arms the timer, which epoll tells of as well; so does a recv that
  * has to look again at a later time.
  *
+ * Where messages go one way, the other side is there and the deadline is far, a call first waits a
+ * millisecond in ZeroMQ, with two system calls less than by epoll. It does not see there what the
+ * monitor and the keys tell, so a server, which has others to look after, does not wait there. Nor
+ * does a channel of both ways: it sleeps for each answer, and to set a timer takes longer (4 us of
+ * 65) than those calls.
+ *
  * A connection has ended when the monitor says so. The thread of ZeroMQ says so a moment before it
  * hands over the last messages, and closes the descriptor after that. So an end counts when the
  * descriptor is closed, or when a later event has come, as the number may be used again by then; or
@@ -37,6 +43,8 @@
 #define IPC_ZMQ_LATE_NS_ INT64_C(100000000)  /* then an end counts, or an admitted client is late */
 #define IPC_ZMQ_QUICK_NS_ INT64_C(10000000000) /* a refusal comes earlier than that */
 #define IPC_ZMQ_TURNS_ 64                    /* messages between two looks at epoll */
+#define IPC_ZMQ_WAIT_MS_ 1                   /* how long a call waits in ZeroMQ, before epoll */
+#define IPC_ZMQ_FAR_NS_ INT64_C(50000000)    /* a deadline that is no nearer, by a coarse clock */
 
 /* What epoll tells of. */
 enum ipc_zmq_tag_ { IPC_ZMQ_MAIN_, IPC_ZMQ_EVENTS_, IPC_ZMQ_KEYS_, IPC_ZMQ_TIMER_ };
@@ -255,7 +263,9 @@ IPC_INLINE int ipc_zmq_prepare_(struct ipc_channel *ch)
     int64_t max = (int64_t)ch->max;
     int depth = (int)ch->how.depth, seconds = (int)ch->how.keepalive, bad = 0;
 
-    bad |= zmq_setsockopt(own->main, ZMQ_MAXMSGSIZE, &max, sizeof max);
+    bad |= zmq_setsockopt(own->main, ZMQ_MAXMSGSIZE, &max, sizeof max) |
+           ipc_zmq_set_(own->main, ZMQ_RCVTIMEO, IPC_ZMQ_WAIT_MS_) |
+           ipc_zmq_set_(own->main, ZMQ_SNDTIMEO, IPC_ZMQ_WAIT_MS_);
     if (depth != 0)
         bad |= ipc_zmq_set_(own->main, ZMQ_SNDHWM, depth) |
                ipc_zmq_set_(own->main, ZMQ_RCVHWM, depth);
@@ -346,7 +356,8 @@ IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
     return own;
 }
 
-/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as
+/* Waits until the other side has read all, and closes: at the deadline also where that side sends
+ * without end. A ZeroMQ that takes in no more for now, as
  * it has as many messages as it may, drops what is left in a connection that was closed. */
 IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
 {
@@ -356,17 +367,17 @@ IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
     (void)shutdown(fd, SHUT_WR);
     do
         n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    while (n > 0 || (n < 0 && errno == EAGAIN && ipc_left_(deadline) != 0 &&
-                     ipc_channel_wait_(fd, POLLIN, deadline) != -ETIMEDOUT));
+    while ((n > 0 || (n < 0 && errno == EAGAIN)) && ipc_left_(deadline) != 0 &&
+           ipc_channel_wait_(fd, POLLIN, deadline) != -ETIMEDOUT);
     (void)close(fd);
 }
 
 /* ------------------------------------------------------------------ messages */
 
 /* Takes a message into own->message. 1; 0: there is none. The thread may have closed all. */
-IPC_INLINE int ipc_zmq_take_(struct ipc_zmq_ *own)
+IPC_INLINE int ipc_zmq_take_(struct ipc_zmq_ *own, int flags)
 {
-    return zmq_msg_recv(&own->message, own->main, ZMQ_DONTWAIT) >= 0;
+    return zmq_msg_recv(&own->message, own->main, flags) >= 0;
 }
 
 /* Drops the rest of a message of several parts. 1: it had some. */
@@ -374,7 +385,7 @@ IPC_INLINE int ipc_zmq_drop_parts_(struct ipc_zmq_ *own)
 {
     int had = 0;
 
-    while (zmq_msg_more(&own->message) && ipc_zmq_take_(own))
+    while (zmq_msg_more(&own->message) && ipc_zmq_take_(own, ZMQ_DONTWAIT))
         had = 1;
     return had;
 }

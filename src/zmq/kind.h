@@ -7,6 +7,15 @@
 
 /* ------------------------------------------------------------------ waiting */
 
+/* The time, some 4 ms late, for a quarter of what ipc_clock costs. */
+IPC_INLINE int64_t ipc_zmq_coarse_clock_(void)
+{
+    struct timespec t = {0, 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* When a call has to look again by itself. */
 IPC_INLINE int64_t ipc_zmq_next_look_(struct ipc_channel *ch)
 {
@@ -99,6 +108,30 @@ IPC_INLINE void ipc_zmq_ring_(struct ipc_channel *ch)
     ipc_zmq_arm_(own, at);
 }
 
+/* Does a publisher look now for subscribers that come and go? */
+IPC_INLINE int ipc_zmq_is_due_(struct ipc_zmq_ *own)
+{
+    int64_t now = ipc_zmq_coarse_clock_();
+
+    if (now == own->looked)
+        return 0;
+    own->looked = now;
+    return 1;
+}
+
+/* The flags of a call of ZeroMQ: 0 where it may wait there, as nothing else is to be expected. */
+IPC_FORCE_INLINE int ipc_zmq_flags_(const struct ipc_channel *ch, int64_t deadline)
+{
+    const struct ipc_zmq_ *own = ipc_zmq_get_(ch);
+    int is_calm = ipc_zmq_is_listener_(ch)
+                      ? ch->server == NULL && own->alive != 0 && own->ended == 0
+                      : own->is_ready && !own->end.has_come;
+
+    if ((ch->role & IPC_BOTH) == IPC_BOTH || !is_calm || deadline == IPC_NOW)
+        return ZMQ_DONTWAIT;
+    return deadline - ipc_zmq_coarse_clock_() > IPC_ZMQ_FAR_NS_ ? 0 : ZMQ_DONTWAIT;
+}
+
 /* Reports why the two sides do not agree. */
 IPC_INLINE int ipc_zmq_report_(struct ipc_channel *ch)
 {
@@ -119,7 +152,8 @@ IPC_INLINE int ipc_zmq_report_loss_(struct ipc_channel *ch)
 /* ------------------------------------------------------------------ the side that connects */
 
 /* Tries to send. 0, or -EAGAIN: wait; or what the call reports. */
-IPC_FORCE_INLINE int ipc_zmq_client_try_send_(struct ipc_channel *ch, const void *message, size_t n)
+IPC_FORCE_INLINE int ipc_zmq_client_try_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int flags)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
 
@@ -128,9 +162,9 @@ IPC_FORCE_INLINE int ipc_zmq_client_try_send_(struct ipc_channel *ch, const void
     if (own->main == NULL)
         return -EAGAIN;
     if (!own->end.has_come)
-        return zmq_send(own->main, message, n, ZMQ_DONTWAIT) >= 0 ? 0
-               : zmq_errno() == EAGAIN                            ? -EAGAIN
-                                                                  : ipc_zmq_refuse_(ch, "send");
+        return zmq_send(own->main, message, n, flags) >= 0 ? 0
+               : zmq_errno() == EAGAIN                     ? -EAGAIN
+                                                           : ipc_zmq_refuse_(ch, "send");
     if ((ch->role & IPC_RECV) != 0 && !own->has_told) {
         own->has_told = 1;
         return ipc_zmq_report_loss_(ch);
@@ -143,7 +177,8 @@ IPC_FORCE_INLINE int ipc_zmq_client_try_send_(struct ipc_channel *ch, const void
 }
 
 /* Tries to receive: a length, or as above. */
-IPC_FORCE_INLINE int64_t ipc_zmq_client_try_recv_(struct ipc_channel *ch, void *to, size_t size)
+IPC_FORCE_INLINE int64_t ipc_zmq_client_try_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int flags)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
     int is_over = own->end.has_come && ipc_zmq_is_over_(own, &own->end);
@@ -154,7 +189,7 @@ IPC_FORCE_INLINE int64_t ipc_zmq_client_try_recv_(struct ipc_channel *ch, void *
         return ipc_zmq_report_(ch);
     if (own->main == NULL)
         return -EAGAIN;
-    if (ipc_zmq_take_(own))
+    if (ipc_zmq_take_(own, flags))
         return CK_CC_UNLIKELY(ipc_zmq_drop_parts_(own))
                    ? ipc_channel_refuse_(ch, -EBADMSG, "%s:%s: a message of several parts",
                                          ch->kind->scheme, ch->address)
@@ -180,12 +215,12 @@ IPC_INLINE int ipc_zmq_listener_try_send_(struct ipc_channel *ch, const void *me
                                                                   : ipc_zmq_refuse_(ch, "publish");
     if (own->ended != 0 && (ch->role & IPC_RECV) == 0) { /* seats of those that were dropped */
         (void)ipc_zmq_find_gone_(own, 0);
-        if (ipc_zmq_pull_(ch) == -EAGAIN)
+        if (ipc_zmq_pull_(ch, ZMQ_DONTWAIT) == -EAGAIN)
             (void)ipc_zmq_find_gone_(own, 1);
     }
     p = ipc_zmq_find_only_(own);
     if (p == NULL) {
-        rc = ipc_zmq_pull_(ch);
+        rc = ipc_zmq_pull_(ch, ZMQ_DONTWAIT);
         p = ipc_zmq_find_only_(own);
         if (p == NULL)
             return rc == -ENOMEM ? rc : -EAGAIN;
@@ -200,14 +235,15 @@ IPC_INLINE int ipc_zmq_listener_try_send_(struct ipc_channel *ch, const void *me
 }
 
 /* Tries to receive from any client. */
-IPC_INLINE int64_t ipc_zmq_listener_try_recv_(struct ipc_channel *ch, void *to, size_t size)
+IPC_INLINE int64_t ipc_zmq_listener_try_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                              int flags)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
     struct ipc_zmq_peer_ *gone = ipc_zmq_find_gone_(own, 0);
     int rc;
 
     if (gone == NULL) {
-        rc = ipc_zmq_pull_(ch);
+        rc = ipc_zmq_pull_(ch, flags);
         if (rc != -EAGAIN) {
             ch->from = rc == -ENOMEM || ch->server == NULL ? 0 : own->from->number;
             return rc != 0 ? rc : ipc_zmq_hand_out_(ch, to, size);
@@ -226,7 +262,7 @@ IPC_INLINE int64_t ipc_zmq_listener_try_recv_(struct ipc_channel *ch, void *to, 
 IPC_INLINE int64_t ipc_zmq_recv_(struct ipc_channel *ch, void *to, size_t size, int64_t deadline)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
-    int is_listener = ipc_zmq_is_listener_(ch);
+    int is_listener = ipc_zmq_is_listener_(ch), flags = ipc_zmq_flags_(ch, deadline);
     unsigned skips = 0;
     int64_t rc;
 
@@ -237,10 +273,13 @@ IPC_INLINE int64_t ipc_zmq_recv_(struct ipc_channel *ch, void *to, size_t size, 
         (void)ipc_zmq_step_(ch, IPC_NOW);
     }
     do {
-        rc = is_listener ? ipc_zmq_listener_try_recv_(ch, to, size)
-                         : ipc_zmq_client_try_recv_(ch, to, size);
+        rc = is_listener ? ipc_zmq_listener_try_recv_(ch, to, size, flags)
+                         : ipc_zmq_client_try_recv_(ch, to, size, flags);
+        if (rc == -EAGAIN && flags == 0 && zmq_errno() == EINTR)
+            rc = -EINTR;
         if (rc != -EAGAIN)
             break;
+        flags = ZMQ_DONTWAIT;
         rc = ipc_zmq_wait_(ch, &skips, deadline);
     } while (rc == 0);
     if (rc < 0)
@@ -248,25 +287,11 @@ IPC_INLINE int64_t ipc_zmq_recv_(struct ipc_channel *ch, void *to, size_t size, 
     return rc;
 }
 
-/* Does a publisher look now for subscribers that come and go? */
-IPC_INLINE int ipc_zmq_is_due_(struct ipc_zmq_ *own)
-{
-    struct timespec t = {0, 0};
-    int64_t now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-    if (now == own->looked)
-        return 0;
-    own->looked = now;
-    return 1;
-}
-
 IPC_INLINE int ipc_zmq_send_(struct ipc_channel *ch, const void *message, size_t n,
                              int64_t deadline)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
-    int is_listener = ipc_zmq_is_listener_(ch), rc;
+    int is_listener = ipc_zmq_is_listener_(ch), flags = ipc_zmq_flags_(ch, deadline), rc;
     unsigned skips = 0;
 
     if (!ipc_zmq_is_mine_(ch))
@@ -275,9 +300,10 @@ IPC_INLINE int ipc_zmq_send_(struct ipc_channel *ch, const void *message, size_t
         (void)ipc_zmq_step_(ch, IPC_NOW);
     do {
         rc = is_listener ? ipc_zmq_listener_try_send_(ch, message, n)
-                         : ipc_zmq_client_try_send_(ch, message, n);
+                         : ipc_zmq_client_try_send_(ch, message, n, flags);
         if (rc != -EAGAIN)
             break;
+        flags = ZMQ_DONTWAIT;
         rc = ipc_zmq_wait_(ch, &skips, deadline);
     } while (rc == 0);
     ipc_zmq_ring_(ch);

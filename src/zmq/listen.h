@@ -350,14 +350,14 @@ IPC_INLINE struct ipc_zmq_peer_ *ipc_zmq_seat_(struct ipc_channel *ch,
 
 /* Takes the next message of a client into own->message, its sender into own->from. 0; -EAGAIN:
  * there is none; -EBADMSG: it has several parts, and was dropped; -ENOMEM. */
-IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
+IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch, int flags)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
     struct ipc_zmq_peer_ key, *p;
     int rc, is_first;
 
     while (!own->has_message) {
-        if (!ipc_zmq_take_(own))
+        if (!ipc_zmq_take_(own, flags))
             return -EAGAIN;
         own->reads++;
         p = own->cached;
@@ -367,7 +367,7 @@ IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch)
             if (p == NULL || zmq_msg_size(&own->message) != p->id_size ||
                 memcmp(zmq_msg_data(&own->message), p->id, p->id_size) != 0)
                 p = ipc_zmq_find_id_(own, &own->message, &key);
-            if (!ipc_zmq_take_(own))
+            if (!ipc_zmq_take_(own, ZMQ_DONTWAIT))
                 continue;
         }
         is_first = p == NULL;

@@ -325,6 +325,7 @@ static void give_ring(int fd, struct ipc_channel *liar)
         liar->how = ch.how;
         liar->address = ch.address;
         liar->role = IPC_BOTH;
+        liar->out = fd;
         liar->max = 1000;
         liar->pid = getpid();
         MUST(ipc_channel_make_offer_(liar) == 0);
@@ -333,15 +334,11 @@ static void give_ring(int fd, struct ipc_channel *liar)
         scribble(liar->ring->seg.base, liar->ring->seg.size);
     if (!(parts & 4))
         (void)ipc_shm_send(&liar->ring->seg, fd);
-    if (!(parts & 8))
-        (void)ipc_notify_send_fd(&liar->ring->data, fd);
-    if (!(parts & 16))
-        (void)ipc_notify_send_fd(&liar->ring->out_data, fd);
 }
 
 static void handshake(int listener)
 {
-    struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, 1, 1, 1000};
+    struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, IPC_CHANNEL_VERSION_, 1, 1000};
     struct ipc_channel liar;
     void *mem = NULL;
     size_t size = 0;

@@ -87,7 +87,8 @@ struct kind {
     /* How far a push of n bytes moves the tail at most. */
     uint64_t (*span)(uint64_t n);
     int (*push)(struct sink *s, const void *message, size_t n);
-    void (*skip)(struct sink *s, uint64_t n); /* lossy: tells the readers that they missed n */
+    /* Lossy: tells the readers that they missed n from place `from` of the ring on, or the rest. */
+    void (*skip)(struct sink *s, uint64_t from, uint64_t n);
     /* Of a ring with many at an end; else NULL. The stage is such a ring, and feed moves what it has
      * room for: whether it moved something. */
     uint32_t stage;

@@ -39,7 +39,7 @@ static void tell_gap(struct object *o, uint64_t gap)
     o->state->missed += gap;
     if (o->kind->skip != NULL) {
         make_mark(o, gap);
-        o->kind->skip(&o->sink, gap);
+        o->kind->skip(&o->sink, tail_of(o), gap);
         (void)ipc_notify_post(&o->theirs);
     }
     make_mark(o, 0);
@@ -57,6 +57,7 @@ void forget_in(struct object *o)
     o->pending = 0;
     o->session = 0;
     o->ack_due = 0;
+    o->next_try = 0;
     if (o->step > THERE)
         o->step = THERE;
     if (o->state != NULL)
@@ -84,8 +85,7 @@ static int64_t resume(struct object *o, uint64_t epoch, struct place oldest)
     s->missed = m->missed;
     o->marked = m->at;
     if (m->gap != 0) {
-        if (tail_of(o) == m->at)
-            o->kind->skip(&o->sink, m->gap);
+        o->kind->skip(&o->sink, m->at, m->gap);
         make_mark(o, 0);
     }
     n = o->kind->count(&o->sink, o->marked);
@@ -103,6 +103,7 @@ static void refuse(struct object *o, uint64_t session)
     r.head.session = session;
     (void)snprintf(r.why, sizeof r.why, "%.255s", o->said);
     (void)send_frame(o->bridge, &r, sizeof r);
+    o->next_try = ipc_in_ms(AGAIN_MS / 2); /* a bridge waits longer before it asks again */
 }
 
 /* Is the ring here, and the one that is meant? Else it has complained. */
@@ -133,6 +134,8 @@ static void hear_hello(struct object *o, const struct hello *h)
     struct frame f;
     int64_t n;
 
+    if (ipc_left_(o->next_try) > 0)
+        return;
     forget_in(o);
     if (!has_ring(o, h)) {
         refuse(o, h->head.session);

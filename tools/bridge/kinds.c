@@ -245,7 +245,7 @@ static struct place where_lossy_record(const struct source *s)
 static int go_to_lossy_record(struct source *s, struct place from, uint64_t skip)
 {
     struct ipc_record_broadcast_consumer *h = &s->end.tape;
-    uint64_t number = from.number + skip;
+    uint64_t number = from.number + skip, looks = 0;
     size_t n;
 
     if (from.at % 8 != 0)
@@ -260,7 +260,7 @@ static int go_to_lossy_record(struct source *s, struct place from, uint64_t skip
 
         if (ipc_record_broadcast_peek(h, &n) != NULL)
             (void)ipc_record_broadcast_release(h);
-        if (h->next == was)
+        if (h->next == was || ++looks > h->r.mask) /* a producer may go on for ever */
             return -ERANGE;
     }
     return 0;
@@ -336,26 +336,44 @@ static int push_broadcast(struct sink *s, const void *message, size_t n)
     return ipc_broadcast_push(&s->end.broadcast, message, n);
 }
 
+static uint64_t *sequence_at(const struct ipc_spsc_producer *p, uint64_t position)
+{
+    size_t stride = ipc_ring_stride_((size_t)p->bytes);
+
+    return ipc_ring_sequence_(ipc_ring_slot_(p->slots, p->mask, position, stride), stride);
+}
+
 /*
- * Moves the tail on over n messages that were never there. Their slots say that they are being
- * written for the lap after, so each reader that comes to one finds itself lapped, and counts. Those
- * of a whole capacity do for all. A bridge that is killed in here begins again, as the tail is
- * stored last.
+ * Moves the tail on over n messages from `from` on that were never there, or over those of them that
+ * are left. Their slots say that they are being written for the lap after, so each reader that comes
+ * to one finds itself lapped, and counts. Those of a whole capacity do for all. A bridge that is
+ * killed in here goes on where it was. If another writer takes its place, a reader misses at most a
+ * capacity of what that one sends: no slot but one says anything of messages beyond the tail.
  */
-static void skip_slots(struct sink *s, uint64_t n)
+static void skip_slots(struct sink *s, uint64_t from, uint64_t n)
 {
     struct ipc_spsc_producer *p = &s->end.broadcast.s;
-    size_t stride = ipc_ring_stride_((size_t)p->bytes);
-    uint64_t to = p->tail + n, at = n <= p->mask ? p->tail : to - (p->mask + 1);
+    uint64_t to = from + n, at;
 
-    for (; at != to; at++)
-        ck_pr_store_64(ipc_ring_sequence_(ipc_ring_slot_(p->slots, p->mask, at, stride), stride),
-                       IPC_BROADCAST_BUSY_ | (at + p->mask + 2));
-    /* Without it a reader could see the tail before the slots. Partner: the load fence in
-     * ipc_broadcast_consumer_attach. */
-    ck_pr_fence_store();
-    ck_pr_store_64(&p->ring->head, to);
-    p->tail = to;
+    if (to - p->tail > n) /* it is behind them */
+        return;
+    if (to - p->tail > p->mask + 1) {
+        for (at = 0; at <= p->mask; at++)
+            ck_pr_store_64(sequence_at(p, at), 0);
+        /* Without it a reader could see the tail before, and take older slots for corrupt. */
+        ck_pr_fence_store();
+        p->tail = to - (p->mask + 1);
+        ck_pr_store_64(&p->ring->head, p->tail);
+    }
+    while (p->tail != to) {
+        /* Without it a reader could see the mark before the tail, and be far ahead of a writer. */
+        ck_pr_fence_store();
+        ck_pr_store_64(sequence_at(p, p->tail), IPC_BROADCAST_BUSY_ | (p->tail + p->mask + 2));
+        /* Without it a reader could see the tail before the mark. Partner: the load fence in
+         * ipc_broadcast_consumer_attach. */
+        ck_pr_fence_store();
+        ck_pr_store_64(&p->ring->head, ++p->tail);
+    }
     p->limit = to - 1;
 }
 
@@ -442,12 +460,14 @@ static int push_tape(struct sink *s, const void *message, size_t n)
  * nothing before the new tail is whole, and which number comes next: so each reader finds itself
  * lapped, and counts. A bridge that is killed in here begins again, or finds the tail behind the word.
  */
-static void skip_records(struct sink *s, uint64_t n)
+static void skip_records(struct sink *s, uint64_t from, uint64_t n)
 {
     struct ipc_record_broadcast_producer *h = &s->end.tape;
     struct ipc_record_broadcast_mark_ *m;
     struct ipc_record_producer *p = &h->r;
 
+    if (p->tail != from)
+        return;
     if (p->limit - p->tail < 16)
         (void)ipc_record_broadcast_forget_oldest_(h, 16);
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, p->tail + 8), 0);

@@ -59,12 +59,18 @@ static int read_geometry(const struct object *o, struct geometry *g, size_t bell
     return 0;
 }
 
-/* Opens or makes the segment of the bridge's own for this ring. 0, or -1: it has complained. */
-static int open_own(struct object *o, size_t bytes)
+/* Opens or makes the segment of the bridge's own for this ring. anew: the one that is open goes
+ * first. 0, or -1: it has complained. */
+static int open_own(struct object *o, size_t bytes, int anew)
 {
     char name[sizeof o->segment + sizeof o->name + 10];
 
     (void)snprintf(name, sizeof name, "%s.%s.bridge", o->segment, o->name);
+    if (anew) {
+        ipc_shm_close(&o->own);
+        (void)ipc_shm_unlink(name);
+        o->has_own = 0;
+    }
     if (ipc_shm_open_or_create(&o->own, name, bytes, NULL) != 0) {
         complain(o, "%s", ipc_shm_why(&o->own));
         return -1;
@@ -121,7 +127,7 @@ static int open_state(struct object *o)
     int rc = make_state(o, seg);
 
     if (rc == -ENOSPC && !o->has_stage) {
-        if (open_own(o, 8192) != 0)
+        if (open_own(o, 8192, 0) != 0)
             return -1;
         seg = &o->own;
         rc = make_state(o, seg);
@@ -179,7 +185,49 @@ static int give_up_opening(struct object *o)
     return -1;
 }
 
+/* Is the stage that of an earlier ring of the name, with no place for this one's messages? 0; 1: yes,
+ * and nothing is left in it; -1: something is, or a bridge holds it: it has complained. */
+static int is_outdated(struct object *o, const struct ipc_shm_object *ring, const struct geometry *g)
+{
+    struct ipc_peer *me = ipc_shm_peer(&o->own);
+    struct ipc_ring_status s;
+
+    if (ipc_ring_inspect(ring->mem, ring->size, &s) != 0 ||
+        (s.bytes == g->bytes && (!is_of_records(g) || s.capacity >= g->capacity)))
+        return 0;
+    if (s.size == 0 && (s.producer == 0 || me->alive(me->arg, s.producer) <= 0))
+        return 1;
+    complain(o, "%s.%s.bridge has messages of an earlier, smaller ring of the name: remove it",
+             o->segment, o->name);
+    return -1;
+}
+
 /* Finds or makes the stage, in a segment of the bridge's own. 0 or -1. */
+static int make_stage(struct object *o, const struct kind *k, const struct geometry *g,
+                      struct ipc_shm_object *ring)
+{
+    size_t n = k->footprint(g);
+    int rc, anew = 0;
+
+    for (;; anew = 1) {
+        if (open_own(o, n + 8192, anew) != 0)
+            return -1;
+        rc = ipc_shm_make_with_others_(&o->own, "stage", g->type, n, ring);
+        if (rc == 0)
+            rc = k->init(ring->mem, n, g) | ipc_shm_publish(&o->own, ring);
+        else if (rc == -EEXIST)
+            rc = ipc_shm_find(&o->own, "stage", g->type, ring);
+        if (rc != 0) {
+            complain(o, "%s", ipc_shm_why(&o->own));
+            return -1;
+        }
+        rc = anew ? 0 : is_outdated(o, ring, g);
+        if (rc <= 0)
+            return rc;
+    }
+}
+
+/* Attaches both ends of the stage. 0 or -1. */
 static int open_stage(struct object *o)
 {
     const struct kind *k;
@@ -187,25 +235,14 @@ static int open_stage(struct object *o)
     struct geometry g = o->is;
     const char *why;
     struct sink to;
-    size_t n;
     int rc;
 
     g.type = o->kind->stage;
     g.how = g.type == IPC_RECORD_TYPE;
     k = find_kind(g.type, g.how, &why);
-    n = k->footprint(&g);
-    if (open_own(o, n + 8192) != 0)
+    if (make_stage(o, k, &g, &ring) != 0)
         return -1;
     o->has_stage = 1;
-    rc = ipc_shm_make_with_others_(&o->own, "stage", g.type, n, &ring);
-    if (rc == 0)
-        rc = k->init(ring.mem, n, &g) | ipc_shm_publish(&o->own, &ring);
-    else if (rc == -EEXIST)
-        rc = ipc_shm_find(&o->own, "stage", g.type, &ring);
-    if (rc != 0) {
-        complain(o, "%s", ipc_shm_why(&o->own));
-        return -1;
-    }
     rc = k->attach_sink(&to, ring.mem, ring.size, (size_t)g.bytes, ipc_shm_peer(&o->own));
     memcpy(&o->source.stage, &to.end, sizeof o->source.stage);
     if (rc == 0)

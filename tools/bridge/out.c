@@ -199,6 +199,7 @@ static void hear_welcome(struct object *o, const struct frame *f)
         o->state->epoch = random_number();
         o->state->acked = UINT64_MAX;
         forget_out(o);
+        o->next_try = ipc_in_ms(AGAIN_MS / 10);
         return;
     }
     o->expected = f->at.number + f->skip;
@@ -212,6 +213,7 @@ static void hear_welcome(struct object *o, const struct frame *f)
     (void)ipc_notify_post(&o->theirs);
 }
 
+/* What was not asked for is not heard: else the other side could have this one complain without end. */
 void hear_out(struct object *o, const struct frame *f, size_t n)
 {
     struct refusal r;
@@ -226,7 +228,7 @@ void hear_out(struct object *o, const struct frame *f, size_t n)
         o->state->carried += f->skip - o->pushed;
         o->pushed = f->skip;
         o->state->waiting = o->from->where(&o->source).number - o->state->acked;
-    } else if (f->what == REFUSAL && n >= sizeof r) {
+    } else if (f->what == REFUSAL && o->step == ASKED && n >= sizeof r) {
         memcpy(&r, f, sizeof r);
         r.why[sizeof r.why - 1] = '\0';
         complain(o, "the other side refuses it: %s", r.why);

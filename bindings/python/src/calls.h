@@ -22,19 +22,21 @@ static int64_t ask(struct end *e, const void *request, int64_t deadline)
 }
 
 /* Waits for the reply. Returns it, or NULL with an exception; then the call goes on where the time
- * was over. */
-static PyObject *collect(struct end *e, int64_t deadline)
+ * was over, or is given up before the exception is made, as that may let another thread close e. */
+static PyObject *collect(struct end *e, int64_t deadline, int gives_up)
 {
-    PyObject *reply = PyBytes_FromStringAndSize(NULL, e->reply.bytes);
+    PyObject *reply;
     int64_t rc;
 
-    if (reply == NULL)
+    if (begin(e) != 0 || (reply = PyBytes_FromStringAndSize(NULL, e->reply.bytes)) == NULL)
         return NULL;
     rc = wait_for(e, 0, deadline);
     if (rc == 0)
         rc = any_call_collect((struct any_call_client *)e->h, PyBytes_AS_STRING(reply));
     if (rc == 0)
         return make_one(&e->reply, reply);
+    if (gives_up)
+        any_call_cancel((struct any_call_client *)e->h);
     Py_DECREF(reply);
     return raise_error(rc, NULL, 0);
 }
@@ -44,7 +46,7 @@ static PyObject *client_ask_or_call(PyObject *self, PyObject *const *args, Py_ss
 {
     static const char *const names[] = {"request", "timeout"};
     struct end *e = (struct end *)self;
-    PyObject *a[2], *reply;
+    PyObject *a[2];
     Py_buffer request;
     int64_t deadline, rc;
 
@@ -57,10 +59,7 @@ static PyObject *client_ask_or_call(PyObject *self, PyObject *const *args, Py_ss
         return raise_error(rc, NULL, 1);
     if (!calls)
         Py_RETURN_NONE;
-    reply = collect(e, deadline);
-    if (reply == NULL)
-        any_call_cancel((struct any_call_client *)e->h);
-    return reply;
+    return collect(e, deadline, 1);
 }
 
 static PyObject *client_call(PyObject *self, PyObject *const *args, Py_ssize_t n,
@@ -81,9 +80,9 @@ static PyObject *client_collect(PyObject *self, PyObject *const *args, Py_ssize_
     int64_t deadline;
 
     if (get_arguments("collect", get_names, 0, 1, args, n, keywords, &timeout) != 0 ||
-        to_deadline(timeout, &deadline) != 0 || begin((struct end *)self) != 0)
+        to_deadline(timeout, &deadline) != 0)
         return NULL;
-    return collect((struct end *)self, deadline);
+    return collect((struct end *)self, deadline, 0);
 }
 
 static PyObject *client_cancel(PyObject *self, PyObject *none)

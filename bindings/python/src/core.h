@@ -112,6 +112,7 @@ struct end;
 struct segment {
     PyObject_HEAD struct ipc_shm shm;
     int is_open;
+    int calls;        /* that threads are in, without the interpreter's lock */
     PyObject *name;   /* or NULL */
     struct end *ends; /* that are open in it */
 };
@@ -135,8 +136,10 @@ struct end {
     struct end *next, **link; /* in seg->ends */
     struct message_type type, reply;
     int busy; /* a thread is in a call that waits */
-    struct row
-        *row; /* what is claimed or peeked, or NULL; it owns a reference to this, not vice versa */
+    /* What is claimed or peeked: NULL, or a list of one, or of the two pieces of a stream. Each owns
+     * a reference to this, not vice versa. */
+    struct row *row;
+    Py_ssize_t held; /* messages, elements or bytes in all of it */
     unsigned char *record; /* records: where they are copied to first */
     size_t record_size;
 };
@@ -496,6 +499,80 @@ static PyObject *end_was_readers(PyObject *self, PyObject *none)
     return PyLong_FromUnsignedLong(e->is->was_readers(e->h));
 }
 
+static PyObject *end_was_slowest(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+    uint64_t behind, id;
+
+    (void)none;
+    if (check(e) != 0)
+        return NULL;
+    if (e->is->was_slowest == NULL) {
+        PyErr_SetString(PyExc_TypeError, "only a broadcast has readers");
+        return NULL;
+    }
+    behind = e->is->was_slowest(e->h, &id);
+    return Py_BuildValue("KK", (unsigned long long)behind, (unsigned long long)id);
+}
+
+static PyObject *end_recover(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+{
+    static const char *const names[] = {"process"};
+    struct end *e = (struct end *)self;
+    unsigned long long id = 0;
+    PyObject *process;
+    int64_t rc;
+
+    if (get_arguments("recover", names, 0, 1, args, n, keywords, &process) != 0)
+        return NULL;
+    if (process != NULL)
+        id = PyLong_AsUnsignedLongLong(process);
+    if (PyErr_Occurred() || check(e) != 0)
+        return NULL;
+    if (e->is->recover == NULL) {
+        PyErr_SetString(PyExc_TypeError,
+                        "only Mpmc, Mpsc and Spmc, and producers of broadcasts, have what dead "
+                        "processes held");
+        return NULL;
+    }
+    rc = e->is->recover(e->h, id);
+    return rc < 0 ? raise_error(rc, NULL, e->is->produces) : PyLong_FromLongLong(rc);
+}
+
+/* ------------------------------------------------------------------ event loops */
+
+static PyObject *end_fileno(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+    int fd;
+
+    (void)none;
+    if (check(e) != 0)
+        return NULL;
+    fd = ipc_notify_fd(e->is->bell(e->h));
+    if (fd >= 0)
+        return PyLong_FromLong(fd);
+    return raise_error(fd,
+                       fd == -EROFS ? "a segment that is open read-only has no descriptors: let a "
+                                      "thread wait"
+                                    : strerror(-fd),
+                       e->is->produces);
+}
+
+static PyObject *end_arm(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+    struct ipc_notify *bell;
+
+    (void)none;
+    if (check(e) != 0)
+        return NULL;
+    bell = e->is->bell(e->h);
+    ipc_notify_drain(bell);
+    ipc_notify_arm(bell);
+    Py_RETURN_NONE;
+}
+
 static PyObject *end_replay(PyObject *self, PyObject *most)
 {
     struct end *e = (struct end *)self;
@@ -528,6 +605,17 @@ static PyObject *end_losses(PyObject *self, PyObject *none)
 #define WAS_READERS_METHOD                                                                         \
     {"was_readers", end_was_readers, METH_NOARGS,                                                  \
      "was_readers($self)\n--\n\nBroadcasts, lossless: how many readers there were just now."}
+#define WAS_SLOWEST_METHOD                                                                         \
+    {"was_slowest", end_was_slowest, METH_NOARGS,                                                  \
+     "was_slowest($self)\n--\n\n"                                                                  \
+     "Broadcasts, lossless: how many messages, or bytes of records, the slowest reader had still to\n" \
+     "read just now, about; and the id of its process, as in Segment.processes. (0, 0): none had any."}
+#define RECOVER_METHOD                                                                             \
+    {"recover", FAST(end_recover),                                                                 \
+     "recover($self, process=0)\n--\n\n"                                                          \
+     "Mpmc, Mpsc, Spmc: frees, or hands out again, all that the dead process of this id held; 0: that\n" \
+     "any dead process held. Producers of broadcasts: frees the seats of dead readers. Returns how\n" \
+     "many. The other calls do so for what is in their way."}
 #define REPLAY_METHOD                                                                              \
     {"replay", end_replay, METH_O,                                                                 \
      "replay($self, most, /)\n--\n\n"                                                             \
@@ -538,6 +626,14 @@ static PyObject *end_losses(PyObject *self, PyObject *none)
     {"close", end_close, METH_NOARGS,                                                              \
      "close($self)\n--\n\nGives the end back; what is in the ring stays. The other end is told "   \
      "(PeerGone).\nAn end that is dropped, or whose `with` block ends, is closed, too."},          \
+        {"fileno", end_fileno, METH_NOARGS,                                                        \
+         "fileno($self)\n--\n\nA descriptor for event loops such as asyncio, selectors and select, to be read from.\n" \
+         "It belongs to this end, which closes it; only `arm` may read it."},                      \
+        {"arm", end_arm, METH_NOARGS,                                                              \
+         "arm($self)\n--\n\nFrom now on what the other end does makes `fileno` readable, until the next arm. Call it\n" \
+         "before a look with timeout=0, and sleep in the loop only if that found nothing; for a second\n" \
+         "at most, as a program that wakes nobody may be at the other end. It may be readable for\n" \
+         "nothing: look again."},                                                                  \
         {"__enter__", return_self, METH_NOARGS, NULL},                                             \
     {                                                                                              \
         "__exit__", (PyCFunction)(void (*)(void))end_exit, METH_FASTCALL, NULL                     \

@@ -232,7 +232,9 @@ static PyObject *record_recv_n(PyObject *self, PyObject *const *args, Py_ssize_t
                       deadline);
     if (rc < 0)
         return raise_error(rc, NULL, 0);
+    e->busy = 1; /* a new list may start the garbage collector, and that run what uses this end */
     list = PyList_New((Py_ssize_t)rc);
+    e->busy = 0;
     for (i = 0; list != NULL && i < (Py_ssize_t)rc; i++) {
         PyObject *record =
             PyBytes_FromStringAndSize((const char *)records[i].at, (Py_ssize_t)records[i].n);
@@ -275,6 +277,57 @@ static PyObject *record_watch(PyObject *self, PyObject *none)
     Py_RETURN_NONE;
 }
 
+/* 0, or -1 with an exception: the end is in use, or reads a broadcast. */
+static int check_sources(const struct end *e)
+{
+    if (check(e) != 0)
+        return -1;
+    if (e->is == &ring_ends[END_RECORD][1])
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "a broadcast has one producer");
+    return -1;
+}
+
+static PyObject *source_of(struct end *e)
+{
+    struct ipc_record_sender from;
+    int rc = any_record_source((struct any_record_consumer *)e->h, &from);
+
+    if (rc != 0) {
+        PyErr_SetString(PyExc_ValueError, "no record was taken yet");
+        return NULL;
+    }
+    return Py_BuildValue("{sKsIsO}", "process", (unsigned long long)from.id, "lane", from.lane,
+                         "late", from.late ? Py_True : Py_False);
+}
+
+static PyObject *record_source(PyObject *self, PyObject *none)
+{
+    (void)none;
+    return check_sources((struct end *)self) != 0 ? NULL : source_of((struct end *)self);
+}
+
+static PyObject *record_ended(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+    PyObject *from;
+    int rc;
+
+    (void)none;
+    if (check_sources(e) != 0)
+        return NULL;
+    rc = any_record_ended((struct any_record_consumer *)e->h);
+    if (rc == 0)
+        Py_RETURN_NONE;
+    if (rc != -EPIPE && rc != -EOWNERDEAD)
+        return raise_error(rc, NULL, 0);
+    from = source_of(e);
+    if (from != NULL &&
+        PyDict_SetItemString(from, "killed", rc == -EOWNERDEAD ? Py_True : Py_False) != 0)
+        Py_CLEAR(from);
+    return from;
+}
+
 /* ------------------------------------------------------------------ the types */
 
 static PyMethodDef record_producer_methods[] = {
@@ -313,6 +366,8 @@ static PyMethodDef record_producer_methods[] = {
      "commit($self, n=None)\n--\n\nSends the first n bytes of what was claimed; None: all."},
     {"cancel", end_cancel, METH_NOARGS, "cancel($self)\n--\n\nGives the room back unsent."},
     WAS_READERS_METHOD,
+    WAS_SLOWEST_METHOD,
+    RECOVER_METHOD,
     END_METHODS,
     {NULL, NULL, 0, NULL}};
 
@@ -350,7 +405,27 @@ static PyMethodDef record_consumer_methods[] = {
      "producer. A producer that sends nothing is waited for `patience` seconds."},
     {"watch_producers", record_watch, METH_NOARGS,
      "watch_producers($self)\n--\n\n"
-     "From now on recv tells the end of each of several producers, by PeerGone or PeerDied."},
+     "From now on recv tells the end of each of several producers, by PeerGone or PeerDied; `source`\n"
+     "says whose it is."},
+    {"source", record_source, METH_NOARGS,
+     "source($self)\n--\n\n"
+     "Which producer the last record is from, or, after PeerGone and PeerDied, has ended: the id of its\n"
+     "process, as in Segment.processes (0: not known any more), its lane, and whether the record is\n"
+     "late: one with a higher number came before (merge).\n\n"
+     ">>> import os\n"
+     ">>> out.send(b'a line')\n"
+     ">>> inp.recv()\n"
+     "b'a line'\n"
+     ">>> inp.source()['lane'], seg.processes()[inp.source()['process']] == os.getpid()\n"
+     "(0, True)"},
+    {"ended", record_ended, METH_NOARGS,
+     "ended($self)\n--\n\n"
+     "A producer that has ended, all of whose records were taken: as `source`, and whether it was\n"
+     "killed. Each is told once. None: no other one has ended.\n\n"
+     ">>> inp.ended()\n"
+     ">>> out.close()\n"
+     ">>> inp.ended()['killed'], inp.ended()\n"
+     "(False, None)"},
     REPLAY_METHOD,
     END_METHODS,
     {NULL, NULL, 0, NULL}};

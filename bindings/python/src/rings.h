@@ -39,6 +39,7 @@ struct ring_end {
     int (*create)(void *h, struct ipc_shm *seg, const char *name, uint64_t capacity, unsigned how);
     void (*detach)(void *h);
     int (*error)(const void *h);
+    struct ipc_notify *(*bell)(void *h);
     /* Until n messages, elements, or bytes of a record may be moved; slots: until one may. */
     int (*wait)(void *h, size_t n, int64_t deadline);
     /* Slots, streams: up to n, and how many. Records: one of n bytes, 0; or one of up to n bytes,
@@ -58,6 +59,8 @@ struct ring_end {
     size_t (*half)(const void *h);
     void (*replay)(void *h, uint64_t n);
     unsigned (*was_readers)(const void *h);
+    uint64_t (*was_slowest)(const void *h, uint64_t *id);
+    int64_t (*recover)(void *h, uint64_t id);
     uint64_t (*missed)(const void *h);
     uint64_t (*was_size)(void *h);
     struct ipc_mpmc_losses (*losses)(const void *h);
@@ -84,11 +87,15 @@ struct ring_end {
     static int any_##K##_##END##_error_(const void *h)                                             \
     {                                                                                              \
         return any_##K##_##END##_error((const struct any_##K##_##END *)h);                         \
+    }                                                                                              \
+    static struct ipc_notify *any_##K##_##END##_bell_(void *h)                                     \
+    {                                                                                              \
+        return any_##K##_##END##_bell((struct any_##K##_##END *)h);                                \
     }
 #define IPC_ANY_CALLS_(K, END)                                                                     \
     .size = sizeof(struct any_##K##_##END), .open = any_##K##_##END##_open_,                       \
     .create = any_##K##_##END##_create_, .detach = any_##K##_##END##_detach_,                      \
-    .error = any_##K##_##END##_error_
+    .error = any_##K##_##END##_error_, .bell = any_##K##_##END##_bell_
 
 /* ------------------------------------------------------------------ slots */
 
@@ -227,10 +234,20 @@ struct ring_end {
     {                                                                                              \
         ipc_##K##_replay(&((struct any_##K##_consumer *)h)->raw, n);                               \
     }
+#define IPC_ANY_RECOVER_(K, END)                                                                   \
+    static int64_t any_##K##_##END##_recover_(void *h, uint64_t id)                                \
+    {                                                                                              \
+        return ipc_##K##_##END##_recover(&((struct any_##K##_##END *)h)->raw, id);                 \
+    }
 #define IPC_ANY_MISSED_(K)                                                                         \
+    IPC_ANY_RECOVER_(K, producer)                                                                  \
     static unsigned any_##K##_producer_was_readers(const void *h)                                  \
     {                                                                                              \
         return ipc_##K##_was_readers(&((const struct any_##K##_producer *)h)->raw);                \
+    }                                                                                              \
+    static uint64_t any_##K##_producer_was_slowest(const void *h, uint64_t *id)                    \
+    {                                                                                              \
+        return ipc_##K##_was_slowest(&((const struct any_##K##_producer *)h)->raw, id);            \
     }                                                                                              \
     static uint64_t any_##K##_consumer_missed_(const void *h)                                      \
     {                                                                                              \
@@ -291,6 +308,8 @@ IPC_ANY_SIZE_(mpmc, producer)
 IPC_ANY_SIZE_(mpmc, consumer)
 IPC_ANY_SAYS_(mpmc, producer, struct ipc_mpmc_losses, losses)
 IPC_ANY_SAYS_(mpmc, consumer, struct ipc_mpmc_losses, losses)
+IPC_ANY_RECOVER_(mpmc, producer)
+IPC_ANY_RECOVER_(mpmc, consumer)
 
 #define any_broadcast_version_ opening.version
 IPC_RING_MEMORY_(any_broadcast, broadcast, IPC_BROADCAST_TYPE, opening.bytes, IPC_RING_HOW_, 0u, opening.bytes)
@@ -547,12 +566,15 @@ static const struct ring_end ring_ends[][2] = {
                   {IPC_ANY_MOVED_(spsc, consumer), .replay = any_spsc_consumer_replay,
                    .was_size = any_spsc_consumer_was_size_}},
     [END_MPMC] = {{IPC_ANY_MOVED_(mpmc, producer), .produces = 1, .cancel = any_mpmc_producer_cancel,
-                   .was_size = any_mpmc_producer_was_size_, .losses = any_mpmc_producer_losses_},
+                   .was_size = any_mpmc_producer_was_size_, .losses = any_mpmc_producer_losses_,
+                   .recover = any_mpmc_producer_recover_},
                   {IPC_ANY_MOVED_(mpmc, consumer), .was_size = any_mpmc_consumer_was_size_,
-                   .losses = any_mpmc_consumer_losses_}},
+                   .losses = any_mpmc_consumer_losses_, .recover = any_mpmc_consumer_recover_}},
     [END_BROADCAST] = {{IPC_ANY_MOVED_(broadcast, producer), .produces = 1,
                         .cancel = any_broadcast_producer_cancel,
-                        .was_readers = any_broadcast_producer_was_readers},
+                        .was_readers = any_broadcast_producer_was_readers,
+                        .was_slowest = any_broadcast_producer_was_slowest,
+                        .recover = any_broadcast_producer_recover_},
                        {IPC_ANY_MOVED_(broadcast, consumer), .missed = any_broadcast_consumer_missed_}},
     [END_RECORD] = {{IPC_ANY_MOVED_(record, producer), .produces = 1,
                      .cancel = any_record_producer_cancel,
@@ -561,7 +583,9 @@ static const struct ring_end ring_ends[][2] = {
                      .replay = any_record_consumer_replay}},
     [END_RECORD_BROADCAST] = {{IPC_ANY_MOVED_(record_broadcast, producer), .produces = 1,
                                .cancel = any_record_broadcast_producer_cancel,
-                               .was_readers = any_record_broadcast_producer_was_readers},
+                               .was_readers = any_record_broadcast_producer_was_readers,
+                               .was_slowest = any_record_broadcast_producer_was_slowest,
+                               .recover = any_record_broadcast_producer_recover_},
                               {IPC_ANY_MOVED_(record_broadcast, consumer),
                                .pop_n = any_record_broadcast_consumer_pop_n,
                                .missed = any_record_broadcast_consumer_missed_}},

@@ -2,7 +2,7 @@
  * Row: messages, elements or a record in the ring itself, to be written or read in place, by the
  * buffer protocol. What is made of a row, memoryviews and arrays, keeps it from being committed or
  * released: that is a BufferError, and nothing has changed. After a commit or release the row gives
- * out no more.
+ * out no more. The two pieces of a stream are two rows, which end together.
  */
 #ifndef IPC_PYTHON_ROW_H
 #define IPC_PYTHON_ROW_H 1
@@ -11,42 +11,60 @@
 
 struct row {
     PyObject_HEAD struct end *e;
-    void *at; /* NULL: committed, cancelled or released */
-    Py_ssize_t n, shape, item;
+    struct row *next; /* in e->row */
+    void *at; /* NULL: not yet claimed; committed, cancelled or released: it is not in e->row */
+    Py_ssize_t shape, item;
     PyObject *format; /* or NULL: bytes */
     Py_ssize_t exports;
     PyObject *view; /* the memoryview that a `with` block has, or NULL */
+    int is_piece;   /* of a stream: the end of a `with` block commits nothing */
 };
 
 static PyTypeObject row_type;
 
-static int end_row(struct end *e)
+static void release_view(struct row *r)
 {
-    struct row *r = e->row;
     PyObject *released;
 
-    if (r->view != NULL) {
-        released = PyObject_CallMethod(r->view, "release", NULL);
-        if (released != NULL) {
-            Py_DECREF(released);
-            Py_CLEAR(r->view);
-        } else {
-            PyErr_Clear();
-        }
+    if (r->view == NULL)
+        return;
+    released = PyObject_CallMethod(r->view, "release", NULL);
+    if (released != NULL)
+        Py_CLEAR(r->view);
+    else
+        PyErr_Clear(); /* an array of it is there */
+    Py_XDECREF(released);
+}
+
+static int end_row(struct end *e)
+{
+    struct row *r, *rows[2];
+    int count = 0, used = 0, i;
+
+    for (r = e->row; r != NULL; r = r->next) {
+        Py_INCREF(r); /* its view may have the last reference to it */
+        rows[count++] = r;
     }
-    if (r->exports > 0) {
+    for (i = 0; i < count; i++) {
+        release_view(rows[i]);
+        used |= rows[i]->exports > 0;
+    }
+    for (i = 0; i < count && !used; i++)
+        rows[i]->at = NULL;
+    if (!used)
+        e->row = NULL;
+    for (i = 0; i < count; i++)
+        Py_DECREF(rows[i]);
+    if (used)
         PyErr_SetString(PyExc_BufferError,
                         "an array or a memoryview of what was claimed or peeked is still "
                         "there: delete it first");
-        return -1;
-    }
-    r->at = NULL;
-    e->row = NULL;
-    return 0;
+    return used ? -1 : 0;
 }
 
-/* A row of n elements, or n bytes of a record or of messages that are bytes. */
-static PyObject *new_row(struct end *e, void *at, size_t n)
+/* A row of nothing yet. To be made before anything is claimed: the garbage collector may come here,
+ * and what it runs may use the end. */
+static struct row *new_row(struct end *e)
 {
     struct row *r = (struct row *)row_type.tp_alloc(&row_type, 0);
 
@@ -54,59 +72,78 @@ static PyObject *new_row(struct end *e, void *at, size_t n)
         return NULL;
     Py_INCREF(e);
     r->e = e;
-    r->at = at;
-    r->n = (Py_ssize_t)n;
     r->format = e->type.format;
     Py_XINCREF(r->format);
     r->item = r->format != NULL ? e->type.bytes : 1;
-    r->shape = r->format != NULL ? r->n : r->n * e->type.bytes;
-    e->row = r;
-    return (PyObject *)r;
+    return r;
 }
 
-/* Waits until n may be moved, and claims or peeks them. */
-static PyObject *claim(struct end *e, size_t n, int64_t deadline)
+/* Makes it a row of n elements, or n bytes of a record or of messages that are bytes. */
+static void begin_row(struct row *r, void *at, size_t n)
+{
+    r->at = at;
+    r->shape = (Py_ssize_t)n * (r->format != NULL ? 1 : r->e->type.bytes);
+    r->next = r->e->row;
+    r->e->row = r;
+}
+
+/* Waits until n may be moved, and claims or peeks them: where they are, or NULL with an exception. */
+static void *wait_for_claim(struct end *e, size_t *n, int64_t deadline)
 {
     void *at;
     int rc, waited = 0;
 
     if (begin(e) != 0)
         return NULL;
-    while ((at = e->is->claim(e->h, &n)) == NULL) {
+    while ((at = e->is->claim(e->h, n)) == NULL) {
         rc = e->is->error(e->h);
         if (rc == 0 && waited && e->is->half != NULL) {
             PyErr_SetString(PyExc_ValueError,
                             "these elements lie across the end of the memory, which is not "
-                            "mapped twice: make a stream whose bytes are whole pages");
+                            "mapped twice: make a stream whose bytes are whole pages, or take "
+                            "both pieces, by room or data");
             return NULL;
         }
         if (rc == 0)
-            rc = waited && ipc_left_(deadline) == 0 ? -ETIMEDOUT : wait_for(e, n, deadline);
+            rc = waited && ipc_left_(deadline) == 0 ? -ETIMEDOUT : wait_for(e, *n, deadline);
         if (rc != 0)
             return raise_error(rc, NULL, e->is->produces);
         waited = 1;
     }
-    return new_row(e, at, n);
+    return at;
+}
+
+static PyObject *claim(struct end *e, size_t n, int64_t deadline)
+{
+    struct row *r = new_row(e);
+    void *at = r != NULL ? wait_for_claim(e, &n, deadline) : NULL;
+
+    if (at == NULL) {
+        Py_XDECREF(r);
+        return NULL;
+    }
+    begin_row(r, at, n);
+    e->held = (Py_ssize_t)n;
+    return (PyObject *)r;
 }
 
 /* commit and release of the first n of a row; n NULL: of all. */
 static PyObject *commit(struct end *e, PyObject *count)
 {
-    Py_ssize_t n;
+    int all = count == NULL || count == Py_None;
+    Py_ssize_t n = all ? 0 : PyNumber_AsSsize_t(count, PyExc_OverflowError);
     int rc, tries;
 
-    if (check(e) != 0)
+    if ((n == -1 && PyErr_Occurred()) || check(e) != 0)
         return NULL;
     if (e->row == NULL) {
         PyErr_SetString(PyExc_ValueError, "nothing is claimed or peeked");
         return NULL;
     }
-    n = count == NULL || count == Py_None ? e->row->n
-                                          : PyNumber_AsSsize_t(count, PyExc_OverflowError);
-    if (n == -1 && PyErr_Occurred())
-        return NULL;
-    if (n < 0 || n > e->row->n) {
-        PyErr_Format(PyExc_ValueError, "%zd of a row of %zd", n, e->row->n);
+    if (all)
+        n = e->held;
+    if (n < 0 || n > e->held) {
+        PyErr_Format(PyExc_ValueError, "%zd of a row of %zd", n, e->held);
         return NULL;
     }
     if (end_row(e) != 0)
@@ -199,7 +236,9 @@ static PyObject *row_exit(PyObject *self, PyObject *const *args, Py_ssize_t n)
     struct row *r = (struct row *)self;
     struct end *e = r->e;
 
-    if (e->row != r)
+    if (r->is_piece)
+        release_view(r);
+    if (r->at == NULL || r->is_piece)
         Py_RETURN_NONE;
     if (n == 0 || args[0] == Py_None)
         return commit(e, NULL);
@@ -231,13 +270,15 @@ static int row_clear(PyObject *self)
 /* Nothing of it is in use, as that would refer to it. What a producer has claimed it gives back. */
 static void row_dealloc(PyObject *self)
 {
-    struct row *r = (struct row *)self;
+    struct row *r = (struct row *)self, **link;
     struct end *e = r->e;
 
     PyObject_GC_UnTrack(self);
     Py_CLEAR(r->view);
-    if (e != NULL && e->row == r) {
-        e->row = NULL;
+    if (r->at != NULL) {
+        for (link = &e->row; *link != r; link = &(*link)->next)
+            ;
+        *link = r->next;
         if (e->h != NULL && !e->busy && e->is->cancel != NULL)
             e->is->cancel(e->h);
     }

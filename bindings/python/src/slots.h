@@ -333,8 +333,10 @@ static PyMethodDef producer_methods[] = {
     {"cancel", end_cancel, METH_NOARGS, "cancel($self)\n--\n\nGives the slot back unsent."},
     {"losses", end_losses, METH_NOARGS,
      "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages killed processes have cost."},
+    RECOVER_METHOD,
     MONITOR_METHODS,
     WAS_READERS_METHOD,
+    WAS_SLOWEST_METHOD,
     END_METHODS,
     {NULL, NULL, 0, NULL}};
 
@@ -378,6 +380,7 @@ static PyMethodDef consumer_methods[] = {
      "believed, as the writer has overwritten it."},
     {"losses", end_losses, METH_NOARGS,
      "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages killed processes have cost."},
+    RECOVER_METHOD,
     MONITOR_METHODS,
     REPLAY_METHOD,
     END_METHODS,

@@ -31,6 +31,36 @@ static PyObject *stream_recv(PyObject *self, PyObject *const *args, Py_ssize_t n
     return take_many((struct end *)self, most, deadline, 1);
 }
 
+/* The two pieces of the room, or of what is there. */
+static PyObject *stream_pieces(PyObject *self, PyObject *none)
+{
+    struct end *e = (struct end *)self;
+    struct row *first = new_row(e), *second = new_row(e);
+    PyObject *both = PyTuple_New(2);
+    struct any_stream_regions at;
+    int rc = first == NULL || second == NULL || both == NULL || begin(e) != 0 ? PENDING : 0;
+
+    (void)none;
+    if (rc == 0) {
+        e->held = (Py_ssize_t)(e->is->produces
+                                   ? any_stream_room((struct any_stream_producer *)e->h, &at)
+                                   : any_stream_data((struct any_stream_consumer *)e->h, &at));
+        rc = e->held == 0 ? e->is->error(e->h) : 0;
+    }
+    if (rc != 0) {
+        Py_XDECREF(first);
+        Py_XDECREF(second);
+        Py_XDECREF(both);
+        return raise_error(rc, NULL, e->is->produces);
+    }
+    begin_row(second, at.at[1], at.n[1]);
+    begin_row(first, at.at[0], at.n[0]);
+    first->is_piece = second->is_piece = 1;
+    PyTuple_SET_ITEM(both, 0, (PyObject *)first);
+    PyTuple_SET_ITEM(both, 1, (PyObject *)second);
+    return both;
+}
+
 /* What is there, 64 KiB at most. */
 static PyObject *stream_next(PyObject *self)
 {
@@ -65,6 +95,17 @@ static PyMethodDef stream_producer_methods[] = {
      "...     out.commit(3)                    # without this, all 5\n"
      ">>> inp.recv(5)\n"
      "bytearray(b'one')"},
+    {"room", stream_pieces, METH_NOARGS,
+     "room($self)\n--\n\n"
+     "All the room there is now, in two pieces, each a Row: the second one goes on where the memory\n"
+     "begins again; either may be empty. It needs no memory that is mapped twice, as claim does. The end\n"
+     "of a block sends nothing: say how many elements by commit.\n\n"
+     ">>> first, second = out.room()\n"
+     ">>> with first as row:\n"
+     "...     row[:5] = b'hello'\n"
+     ">>> out.commit(5)\n"
+     ">>> inp.recv(5)\n"
+     "bytearray(b'hello')"},
     {"commit", FAST(end_commit),
      "commit($self, n=None)\n--\n\nSends the first n elements of what was claimed; None: all."},
     {"cancel", end_cancel, METH_NOARGS, "cancel($self)\n--\n\nGives the room back unsent."},
@@ -93,6 +134,17 @@ static PyMethodDef stream_consumer_methods[] = {
      "b'ello'\n"
      ">>> inp.recv(100)\n"
      "bytearray(b'llo')"},
+    {"data", stream_pieces, METH_NOARGS,
+     "data($self)\n--\n\n"
+     "All that is there now, in two pieces, each a Row: the second one goes on where the memory begins\n"
+     "again; either may be empty. The end of a block takes nothing: say how many elements by release.\n\n"
+     ">>> out.send(b'hello')\n"
+     "5\n"
+     ">>> first, second = inp.data()\n"
+     ">>> with first as one, second as two:\n"
+     "...     bytes(one) + bytes(two)\n"
+     "b'hello'\n"
+     ">>> inp.release()"},
     {"release", FAST(end_commit),
      "release($self, n=None)\n--\n\nTakes the first n elements of what was peeked; None: all."},
     STREAM_METHODS,
