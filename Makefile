@@ -13,7 +13,7 @@
 #   make test         what to run after each change: a part of the tests, under two minutes
 #   make deps-cpus    install what the next needs (Debian); make check-cpus: builds for other processors,
 #                     and runs tests by emulation. CPUS names some of them
-#   make soak         the long tests: ten million waits, kills at random for three times ten minutes
+#   make soak         the long tests: ten million waits, kills at random for three times ten minutes, 200 clients
 #   make torture      every ring stopped and killed at every single instruction, and two at once (hours)
 #   make fuzz         hostile peers of channels and rings, and segments before ipc_top, guided by coverage, FUZZ_SECONDS each (300)
 #   make headers      the headers, of src/: run it after each change there, and commit both
@@ -212,6 +212,8 @@ soak: $(AUDIO:%=build/%) $(MARKET:%=build/market/%) $(BRIDGE:%=build/%) build/we
 	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
+	$(CC) -O1 -g $(WARN) -I. tests/crowd.c -o build/crowd -lcmocka
+	build/crowd
 	sh tests/audio build 60
 	sh tests/web 60
 	IPC_MARKET_MESSAGES=1000000 sh tests/market build/market capture

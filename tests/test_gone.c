@@ -41,6 +41,7 @@ static const struct row {
     {"ring", "%s", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS | TWO_WAYS, 0},
     {"ring", "%s", SHARED | TELLS_RECEIVER | PROVES | KEEPS | EITHER | ASKS | MISSES, 0},
     {"sysvshm", "%u", TELLS_RECEIVER | TELLS_SENDER | PROVES | KEEPS | EITHER | ASKS | TWO_WAYS, 0},
+    {"fd", "", TELLS_RECEIVER | TELLS_SENDER | ALONE | TWO_WAYS, 0}, /* one of two connected sockets */
     {"pipe", "", TELLS_RECEIVER | TELLS_SENDER | ALONE, 0},
     {"fifo", "/dev/shm/%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | MISSES, 0},
     {"unix", "/dev/shm/%s", TELLS_RECEIVER | TELLS_SENDER | EITHER | TWO_WAYS, 0},
@@ -67,6 +68,7 @@ static struct {
     enum event event;
     enum point point;
     unsigned goes, listens; /* IPC_SEND or IPC_RECV: which side */
+    int kept;               /* fd: the descriptor of the side that stays */
     int both;               /* both sides are open in both directions */
 } now;
 
@@ -133,9 +135,11 @@ static int open_as(unsigned role)
     if (IS_A("ring") || IS_A("sysvshm") || IS_A("auto"))
         how.max = 1000; /* less memory to be cleared at each open */
     how.receivers = (now.row->is & SHARED) != 0 ? 2 : 0;
+    if (IS_A("fd") && in_child)
+        (void)close(now.kept);
     if (IS_A("pipe") && in_child) /* it has come by fork */
         return 0;
-    role |= role == now.listens ? IPC_LISTEN : 0;
+    role |= role == now.listens && !IS_A("fd") ? IPC_LISTEN : 0;
     role |= now.both ? IPC_BOTH : 0;
     return ipc_channel_open_with(&ch, uri, role, ipc_in_ms(LONG_MS), &how);
 }
@@ -280,6 +284,7 @@ static void is_received(const struct child *c)
 static struct child talk(void)
 {
     struct child c;
+    int pair[2] = {-1, -1};
 
     accepted = arrived = 0;
     told = again = 0;
@@ -287,9 +292,18 @@ static struct child talk(void)
         EQUALS(open_as(stays()), 0);
     if (IS_A("signal")) /* an address is a process; 0 is the receiver's own */
         (void)snprintf(uri, sizeof uri, "signal:%ld", now.goes == IPC_SEND ? (long)getpid() : 0);
+    if (IS_A("fd")) {
+        MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+        now.kept = pair[0];
+        (void)snprintf(uri, sizeof uri, "fd:%d", pair[1]);
+    }
     c = spawn(obeys, NULL);
     if (IS_A("signal") && now.goes == IPC_RECV)
         (void)snprintf(uri, sizeof uri, "signal:%ld", (long)c.pid);
+    if (IS_A("fd")) {
+        MUST(close(pair[1]) == 0);
+        (void)snprintf(uri, sizeof uri, "fd:%d", pair[0]);
+    }
     if (now.goes == now.listens)
         EQUALS(ask(&c, OPEN, now.goes), 0);
     if (!IS_A("pipe"))
@@ -474,6 +488,26 @@ static void the_other_side_goes(void)
     finish(&next);
 }
 
+/* The sender sleeps, as nothing more fits, when its receiver goes. */
+static void the_receiver_of_a_sleeping_sender_goes(void)
+{
+    static char filler[1000];
+    struct child c = talk();
+    int rc;
+
+    while ((rc = ipc_channel_send(&ch, filler, sizeof filler, IPC_NOW)) == 0)
+        ;
+    EQUALS(rc, -ETIMEDOUT);
+    goes(&c);
+    is_loss(ipc_channel_send(&ch, filler, sizeof filler, ipc_in_ms(LONG_MS)));
+    if (now.event == KILLED) {
+        was_killed(&c);
+        return;
+    }
+    tell(&c, ORDER(END, 0));
+    finish(&c);
+}
+
 /* A side that is stopped is not gone: nothing is told, and all goes on. */
 static void the_other_side_stops(void)
 {
@@ -508,15 +542,20 @@ static void either_side_goes(const struct row *row, enum event event, enum point
         for (listens = IPC_SEND; listens <= IPC_RECV; listens++) {
             if ((row->is & EITHER) == 0 && listens != ((row->is & SENDER) != 0 ? IPC_SEND : IPC_RECV))
                 continue;
-            if (point == ASLEEP && (side != IPC_SEND || (row->is & TELLS_RECEIVER) == 0))
+            if (point == ASLEEP && (row->is & (side == IPC_SEND ? TELLS_RECEIVER : TELLS_SENDER)) == 0)
                 continue;
+            if (point == ASLEEP && side == IPC_RECV && (row->is & (LOSES | PROCESS)) != 0)
+                continue; /* its send never sleeps; a process is gone when this one has waited for it */
             now.row = row;
             now.event = event;
             now.point = point;
             now.goes = side;
             now.listens = listens;
             choose();
-            event == STOPPED ? the_other_side_stops() : the_other_side_goes();
+            if (point == ASLEEP && side == IPC_RECV)
+                the_receiver_of_a_sleeping_sender_goes();
+            else
+                event == STOPPED ? the_other_side_stops() : the_other_side_goes();
             ipc_channel_close(&ch);
             (void)ipc_channel_unlink(uri);
         }

@@ -238,6 +238,65 @@ static void larger_messages_are_told_and_stay(void **state)
     close_both();
 }
 
+/* Writes the head of a log, a record, and so many more behind a hole, each of 8 bytes. */
+static void make_log_with_hole(int64_t hole, unsigned behind)
+{
+    unsigned char bytes[HEAD + RECORD];
+    uint64_t value = 0, mark = 7;
+    int fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+
+    MUST(fd >= 0);
+    ipc_channel_put_log_head_(bytes, 7);
+    mark = ipc_channel_put_record_(bytes + HEAD, 7, HEAD, mark, &value, 8);
+    memcpy(bytes + HEAD + 16, &value, 8);
+    IS(write(fd, bytes, sizeof bytes), sizeof bytes);
+    SKIP_IF(ftruncate(fd, (off_t)hole) != 0, "no file of two gigabytes here");
+    for (; behind > 0; behind--, hole += RECORD) {
+        value++;
+        mark = ipc_channel_put_record_(bytes, 7, hole, mark, &value, 8);
+        memcpy(bytes + 16, &value, 8);
+        IS(pwrite(fd, bytes, RECORD, (off_t)hole), RECORD);
+    }
+    MUST(close(fd) == 0);
+}
+
+/* The time of open and of IPC_NOW is that of the bytes that they read. */
+static void a_log_of_two_gigabytes_keeps_deadlines(void **state)
+{
+    const int64_t hole = INT64_C(1) << 31;
+    int64_t before = bytes_read();
+    uint64_t got;
+
+    (void)state;
+    SKIP_IF(before < 0, "no /proc/self/io");
+    make_log_with_hole(hole, 3);
+    before = bytes_read();
+    open_out();
+    open_in(-1, 0);
+    gets_nothing();
+    sends(4, 1);
+    receives(4, 1);
+    IS(place_of(&in).offset, hole + 4 * RECORD);
+    MUST(bytes_read() - before < 500000);
+    ipc_channel_close(&in);
+    before = bytes_read();
+    open_in(hole + 2 * RECORD, 0);
+    receives(3, 2);
+    ipc_channel_close(&in);
+    MUST(bytes_read() - before < 2000000);
+    before = bytes_read();
+    open_in(0, 0);
+    receives(0, 1);
+    IS(ipc_channel_recv(&in, &got, sizeof got, IPC_NOW), -EBADMSG); /* the hole */
+    MUST(bytes_read() - before < 8000000);
+    close_both();
+    make_log_with_hole(hole, 0); /* zeros, further than any record reaches */
+    before = bytes_read();
+    IS(ipc_channel_open(&out, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), -EBADMSG);
+    MUST(bytes_read() - before < 5000000);
+    close_both();
+}
+
 #define BEGIN 131072 /* of what seems to be records, far enough from the first */
 #define SEEM 32768
 #define LARGE 262144
@@ -982,6 +1041,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(opening_reads_the_end_of_a_log_only),
         TEST(larger_messages_are_told_and_stay),
+        TEST(a_log_of_two_gigabytes_keeps_deadlines),
         TEST(a_hostile_log_is_not_read_again_and_again),
         TEST(end_is_found_in_spite_of_what_messages_say),
         TEST(followers_of_a_cut_log_are_told_once),
