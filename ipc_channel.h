@@ -733,7 +733,8 @@ IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
  * ipc_channel_unlink. What a deadline has cut off is not waited for; over tcp: see also (7) in the
  * table of the manual. zmq: waits until the others have read, three seconds at most; the other
- * mechanisms do not block. A second call does nothing.
+ * mechanisms do not block, but ring: and file: for some 20 ms where they were polled or slept long. A
+ * second call does nothing.
  * In a child after fork it leaves the socket's file, and ends of rings that the child has not taken
  * over, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
@@ -3885,7 +3886,7 @@ struct ipc_channel_log_ {
     int64_t missing; /* sender: since when nothing is at the path; 0: something is */
     uint64_t limit;  /* sender: RLIMIT_FSIZE when last asked for; 0: not yet */
     int changes;     /* receiver: inotify's descriptor, or -1 */
-    int last;        /* receiver: of ipc_end_last_, or -1 */
+    struct ipc_last_ last; /* receiver: has that, too */
     int watch;       /* receiver: inotify's watch of the file; -1: none */
     int shown;       /* receiver: the program has the descriptor */
     unsigned polls;  /* receiver: calls in succession that did not sleep */
@@ -4460,7 +4461,7 @@ IPC_INLINE void ipc_channel_log_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
 
-    ipc_channel_close_fd_(&own->last);
+    ipc_close_last_(&own->last);
     ipc_channel_close_fd_(&own->changes);
 }
 
@@ -4522,7 +4523,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int writes = (ch->role & IPC_SEND) != 0, rc;
 
-    own->changes = own->last = -1;
+    own->changes = -1;
     own->watch = own->folder = -1;
     rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
@@ -4538,7 +4539,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
         return rc;
     own->changes = ipc_move_fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (own->changes >= 0) {
-        own->last = ipc_end_last_(own->changes);
+        ipc_end_last_(&own->last, own->changes);
         ipc_channel_log_watch_(ch);
     }
     return ipc_channel_log_resume_(ch);
@@ -4945,8 +4946,7 @@ IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
     const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t n = ipc_channel_check_record_(ch);
 
-    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0 ||
-           n == -EMSGSIZE;
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0;
 }
 
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,
@@ -5231,6 +5231,7 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
 /* Of ring_poll.h: the descriptors of an event loop; -1: nobody has asked for them. */
 struct ipc_channel_polls_ {
     int set, events, timer; /* the first has the others */
+    struct ipc_last_ last;  /* has `events`, too */
     unsigned asks;          /* how often the timer is to end polls, to ask for deaths */
 };
 
@@ -5476,7 +5477,7 @@ IPC_INLINE void ipc_channel_mark_unused_(struct ipc_channel *ch)
         rc = ipc_shm_publish(seg, &o);
     else if (rc == -EEXIST)
         rc = ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o);
-    if (rc != 0)
+    if (rc != 0 || o.size < IPC_SHM_LINE) /* of a member that breaks the rules */
         return;
     ch->ring->misfit = (uint64_t *)o.mem;
     ck_pr_store_64(ch->ring->misfit, 0);
@@ -5744,8 +5745,8 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
     ipc_notify_detach(&r->out_space);
-    ipc_channel_close_polls_(&r->polls);
     ipc_shm_close(&r->seg);
+    ipc_channel_close_polls_(&r->polls); /* last, as it takes long: see ipc_end_last_ */
     free(r);
     ch->ring = NULL;
     ch->quick_sends = 0;
@@ -6290,6 +6291,7 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
 IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p)
 {
     ipc_channel_close_fd_(&p->set);
+    ipc_close_last_(&p->last);
     ipc_channel_close_fd_(&p->events);
     ipc_channel_close_fd_(&p->timer);
 }
@@ -6317,6 +6319,7 @@ IPC_INLINE int ipc_channel_open_polls_(struct ipc_channel *ch)
     p->events = ipc_shm_loop_(&ch->ring->seg);
     if (p->events < 0)
         return p->events;
+    ipc_end_last_(&p->last, p->events);
     p->timer = ipc_move_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     p->set = p->timer < 0 ? -1 : ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     if (p->set >= 0 && epoll_ctl(p->set, EPOLL_CTL_ADD, p->events, &e) == 0 &&
@@ -7676,7 +7679,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  * bytes have come. Sent with MSG_DONTWAIT, the byte holds up no sender: where the socket is full, it
  * is readable. An eventfd would, if the other side has taken O_NONBLOCK off and filled it.
  *
- * Two sides of different versions stay on the socket.
+ * Where the listener is of this version, and the client of an older one, they stay on the socket. A
+ * listener of version 1 does not compare versions: its client says -EBADMSG.
  *
  * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
  * handshake off between two steps, and the next call goes on there.
@@ -7818,6 +7822,18 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
                : 0;
 }
 
+/* May this user have one more descriptor in a socket? Else none can be handed over. */
+IPC_INLINE int ipc_channel_auto_can_send_(const struct ipc_shm *seg)
+{
+    struct ipc_last_ trial;
+    int can;
+
+    ipc_end_last_(&trial, seg->fd);
+    can = trial.inode != 0;
+    ipc_close_last_(&trial);
+    return can;
+}
+
 /* Makes a sealed segment with our ends of the rings. */
 IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
 {
@@ -7828,6 +7844,8 @@ IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
         rc = ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch));
     if (rc == 0)
         rc = ipc_channel_auto_attach_(ch, 1);
+    if (rc == 0 && !ipc_channel_auto_can_send_(&ch->ring->seg))
+        rc = -EMFILE;
     ch->max = max;
     if (rc != 0)
         ipc_channel_ring_leave_(ch);
@@ -8034,7 +8052,11 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
-#define IPC_CHANNEL_RDHUP_ 0x2000 /* glibc has POLLRDHUP with _GNU_SOURCE only */
+#ifdef __sparc__ /* glibc has POLLRDHUP with _GNU_SOURCE only */
+#define IPC_CHANNEL_RDHUP_ 0x800
+#else
+#define IPC_CHANNEL_RDHUP_ 0x2000
+#endif
 
 /* Does the socket beside the ring say that the other side is gone? Bytes that wake an event loop may
  * be before the end; a side that only sends gets none, so one that sends some breaks the rules. */

@@ -77,6 +77,8 @@
  *     inotify instance left (fs.inotify.max_user_instances, often 128), peers are asked for every
  *     8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses lacks IPC_USES_WATCH. Fix:
  *     raise that limit.
+ *   - The socket has that inotify in a message, which counts as a descriptor that is under way: where
+ *     the user has more of these than RLIMIT_NOFILE permits, deaths are proven some 20 ms late.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
  *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core. Fix: a `watch`.
  *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,
@@ -196,6 +198,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -258,23 +261,44 @@ IPC_INLINE ssize_t ipc_send_fd_(int socket, int fd, void *bytes, size_t size)
     return n < 0 ? -errno : n;
 }
 
+/* A socket in which a descriptor waits to be ended last. Zeros: there is none. */
+struct ipc_last_ {
+    uint64_t inode; /* of the socket, which has that number alone */
+    int fd;
+};
+
 /* The kernel takes some 20 ms to end an inotify. A process that dies ends it before the files of its
  * mappings, such as that of its lock of life, so its death would be known so much later. Hence a
  * message that nobody receives has the inotify fd, too: what is in a socket ends after all else.
- * Returns the socket, to be closed with fd; -1 where there is none, and fd ends as it does. */
-IPC_INLINE int ipc_end_last_(int fd)
+ * Where that cannot be, as by RLIMIT_NOFILE, fd ends as it does. */
+IPC_INLINE void ipc_end_last_(struct ipc_last_ *last, int fd)
 {
-    int pair[2], sent;
+    int pair[2];
+    struct stat st;
     char byte = 0;
 
+    last->inode = 0;
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        return -1;
-    sent = ipc_send_fd_(pair[0], fd, &byte, 1) == 1;
+        return;
+    pair[1] = ipc_move_fd_(pair[1]);
+    last->fd = pair[1];
+    if (ipc_send_fd_(pair[0], fd, &byte, 1) == 1 && fstat(last->fd, &st) == 0)
+        last->inode = (uint64_t)st.st_ino;
+    else if (last->fd >= 0)
+        (void)close(last->fd);
     (void)close(pair[0]);
-    if (sent)
-        return ipc_move_fd_(pair[1]);
-    (void)close(pair[1]);
-    return -1;
+}
+
+/* To be called before fd is closed. Something else may have closed the socket, and its number may be
+ * that of another file. */
+IPC_INLINE void ipc_close_last_(struct ipc_last_ *last)
+{
+    struct stat st;
+
+    if (last->inode != 0 && fstat(last->fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        (uint64_t)st.st_ino == last->inode)
+        (void)close(last->fd);
+    last->inode = 0;
 }
 
 #ifndef MADV_WIPEONFORK
@@ -536,7 +560,7 @@ struct ipc_notify {
     int asks_anew;         /* `watched` is another than at the last question */
     uint32_t heard;        /* struct ipc_watch's news at that */
     int loop_fd;           /* of struct ipc_watch's loop; -1: not open */
-    int loop_last;         /* of ipc_end_last_, for that; -1: not open */
+    struct ipc_last_ last; /* has that, too */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
     int asks;              /* the next look in vain asks for deaths: an event loop was woken */
@@ -907,7 +931,6 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 #include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 
 /* ------------------------------------------------------------------ layout */
 
@@ -1118,7 +1141,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
     memset(n, 0, sizeof *n);
-    n->fd = n->post_fd = n->target_fd = n->loop_fd = n->loop_last = -1;
+    n->fd = n->post_fd = n->target_fd = n->loop_fd = -1;
     n->yield = ipc_notify_has_one_processor_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
@@ -1145,7 +1168,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
 
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
-    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_last, &n->loop_fd};
+    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_fd};
     size_t i;
 
     if (n->at == NULL)
@@ -1154,6 +1177,7 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
         (void)ck_pr_faa_64(&n->at->deaf, UINT64_MAX);
     if (n->post_fd == n->fd)
         n->post_fd = -1;
+    ipc_close_last_(&n->last);
     for (i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (*fds[i] >= 0)
             (void)close(*fds[i]);
@@ -2751,7 +2775,7 @@ IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
     fd = n->peer.watch->loop(n->peer.arg);
     if (fd < 0)
         return fd;
-    n->loop_last = ipc_end_last_(fd);
+    ipc_end_last_(&n->last, fd);
     n->loop_fd = fd;
     return fd;
 }
@@ -2905,8 +2929,8 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
-/* Is it an end of a pair of Unix sockets? A post to another socket would be a message, in our name, to
- * whoever is at that socket's address. */
+/* Is it an end of a pair of Unix sockets, or connected to one without a name? A post to another socket
+ * would be a message, in our name, to whoever is at that socket's address. */
 IPC_INLINE int ipc_notify_is_of_pair_(int fd)
 {
     struct sockaddr_storage peer;

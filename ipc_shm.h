@@ -164,6 +164,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -226,23 +227,44 @@ IPC_INLINE ssize_t ipc_send_fd_(int socket, int fd, void *bytes, size_t size)
     return n < 0 ? -errno : n;
 }
 
+/* A socket in which a descriptor waits to be ended last. Zeros: there is none. */
+struct ipc_last_ {
+    uint64_t inode; /* of the socket, which has that number alone */
+    int fd;
+};
+
 /* The kernel takes some 20 ms to end an inotify. A process that dies ends it before the files of its
  * mappings, such as that of its lock of life, so its death would be known so much later. Hence a
  * message that nobody receives has the inotify fd, too: what is in a socket ends after all else.
- * Returns the socket, to be closed with fd; -1 where there is none, and fd ends as it does. */
-IPC_INLINE int ipc_end_last_(int fd)
+ * Where that cannot be, as by RLIMIT_NOFILE, fd ends as it does. */
+IPC_INLINE void ipc_end_last_(struct ipc_last_ *last, int fd)
 {
-    int pair[2], sent;
+    int pair[2];
+    struct stat st;
     char byte = 0;
 
+    last->inode = 0;
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        return -1;
-    sent = ipc_send_fd_(pair[0], fd, &byte, 1) == 1;
+        return;
+    pair[1] = ipc_move_fd_(pair[1]);
+    last->fd = pair[1];
+    if (ipc_send_fd_(pair[0], fd, &byte, 1) == 1 && fstat(last->fd, &st) == 0)
+        last->inode = (uint64_t)st.st_ino;
+    else if (last->fd >= 0)
+        (void)close(last->fd);
     (void)close(pair[0]);
-    if (sent)
-        return ipc_move_fd_(pair[1]);
-    (void)close(pair[1]);
-    return -1;
+}
+
+/* To be called before fd is closed. Something else may have closed the socket, and its number may be
+ * that of another file. */
+IPC_INLINE void ipc_close_last_(struct ipc_last_ *last)
+{
+    struct stat st;
+
+    if (last->inode != 0 && fstat(last->fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        (uint64_t)st.st_ino == last->inode)
+        (void)close(last->fd);
+    last->inode = 0;
 }
 
 #ifndef MADV_WIPEONFORK
@@ -575,7 +597,8 @@ struct ipc_shm {
                     Those of /dev/shm are granted by its mount option `huge` */
     struct ipc_watch watch; /* from here on: see watch.h */
     uint64_t watcher, watching;
-    int epoll, inotify, last; /* if watcher is not 0 */
+    int epoll, inotify; /* if watcher is not 0 */
+    struct ipc_last_ last; /* has the inotify, too */
 };
 
 /* An object in a segment. */
@@ -697,7 +720,8 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
  * Does nothing when the handle is all zeros, was refused, or is closed already. In a child that inherited the
  * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file,
- * and this is its last member, blocks until all is on the disk.
+ * and this is its last member, blocks until all is on the disk. Takes some 20 ms where a thread slept
+ * long by the handle: the others know before.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
@@ -951,7 +975,6 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 #include <stdarg.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/vfs.h>
@@ -1724,8 +1747,7 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg)
  * inherits it by fork closes its copy, as both would take what is reported from each other, and
  * opens its own. A program may close all descriptors that it does not know. So the inotify is in an
  * epoll set, and none of the two is used for long, or closed, before epoll_ctl has said that they
- * still belong together. A socket has the inotify, too, so that it ends last: see ipc_end_last_. It is
- * in the set for the same reason, and for no event.
+ * still belong together. A socket has the inotify, too, so that it ends last: see ipc_end_last_.
  *
  * The handle's `watching` is the number of the process of which a thread changes this, else 0. A thread
  * that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile
@@ -1772,24 +1794,23 @@ IPC_INLINE void ipc_shm_unlock_watch_(struct ipc_shm *seg)
     ck_pr_store_64(&seg->watching, 0);
 }
 
-/* Adds a descriptor to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
- * nothing for others that have the set. 0, or -1. */
-IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how, int fd)
+/* Adds the inotify to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
+ * nothing for others that have the set. */
+IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how)
 {
     struct epoll_event e;
 
     memset(&e, 0, sizeof e);
-    e.events = fd == seg->inotify ? (uint32_t)EPOLLIN : 0;
-    return epoll_ctl(seg->epoll, how, fd, &e);
+    e.events = EPOLLIN;
+    return epoll_ctl(seg->epoll, how, seg->inotify, &e);
 }
 
 /* Closes this process's descriptors, except where others have closed one. */
 IPC_INLINE void ipc_shm_close_watch_(struct ipc_shm *seg)
 {
-    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) != 0)
+    ipc_close_last_(&seg->last);
+    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD) != 0)
         return;
-    if (ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->last) == 0)
-        (void)close(seg->last);
     (void)close(seg->inotify);
     (void)close(seg->epoll);
 }
@@ -1819,10 +1840,8 @@ IPC_INLINE int ipc_shm_open_watch_(struct ipc_shm *seg)
         return rc;
     seg->inotify = rc;
     seg->epoll = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
-    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD, seg->inotify) == 0) {
-        seg->last = ipc_end_last_(seg->inotify);
-        if (seg->last >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD, seg->last) != 0)
-            (void)close(seg->last);
+    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD) == 0) {
+        ipc_end_last_(&seg->last, seg->inotify);
         return 0;
     }
     rc = -errno;
@@ -1838,8 +1857,9 @@ IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg)
     struct ipc_watch *w = &seg->watch;
     int came_by_fork = seg->watcher != ipc_shm_watcher_(seg), rc;
 
-    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) == 0)
+    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0)
         return 0;
+    ipc_close_last_(&seg->last); /* or what others have closed would not end */
     if (came_by_fork) {
         ipc_shm_close_watch_(seg);
         seg->watcher = 0;
@@ -1906,7 +1926,7 @@ IPC_INLINE int ipc_shm_take_(void *arg)
 
     if (ipc_shm_lock_watch_(seg) != 0)
         return IPC_WATCH_MAYBE;
-    got = ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) == 0 ? read(seg->inotify, room.bytes, sizeof room.bytes)
+    got = ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0 ? read(seg->inotify, room.bytes, sizeof room.bytes)
                                                   : -1;
     for (at = 0; got - at >= (ssize_t)sizeof e; at += (ssize_t)(sizeof e + e.len)) {
         memcpy(&e, room.bytes + at, sizeof e);
@@ -2055,7 +2075,6 @@ IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg, int creates)
         seg->lock_rc = mlock(seg->base, seg->size) == 0 ? 0 : -errno;
 }
 
-/* Makes the handle one that is not open. An option that is not tried counts as not granted. */
 /* The options of a call: NULL stands for the defaults. */
 IPC_INLINE const struct ipc_shm_options *ipc_shm_or_defaults_(const struct ipc_shm_options *how)
 {
@@ -2064,6 +2083,7 @@ IPC_INLINE const struct ipc_shm_options *ipc_shm_or_defaults_(const struct ipc_s
     return how != NULL ? how : &defaults;
 }
 
+/* Makes the handle one that is not open. An option that is not tried counts as not granted. */
 IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);

@@ -1106,6 +1106,7 @@ IPC_INLINE int ipc_zmq_pull_(struct ipc_channel *ch, int flags)
     while (!own->has_message) {
         if (!ipc_zmq_take_(own, flags))
             return -EAGAIN;
+        flags = ZMQ_DONTWAIT; /* clients that are sent away must not keep us */
         own->reads++;
         p = own->cached;
         if (own->type == ZMQ_DEALER) {

@@ -72,6 +72,8 @@
  *     inotify instance left (fs.inotify.max_user_instances, often 128), peers are asked for every
  *     8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses lacks IPC_USES_WATCH. Fix:
  *     raise that limit.
+ *   - The socket has that inotify in a message, which counts as a descriptor that is under way: where
+ *     the user has more of these than RLIMIT_NOFILE permits, deaths are proven some 20 ms late.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
  *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core. Fix: a `watch`.
  *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,

@@ -232,6 +232,7 @@ static void larger_messages_are_told_and_stay(void **state)
     MUST(fd >= 0 && ftruncate(fd, at.offset - 1) == 0 && fstat(fd, &st) == 0);
     (void)close(fd);
     gets_nothing();
+    IS(ipc_channel_wait_any((struct ipc_channel *[]){&in}, 1, ipc_in_ms(1)), -ETIMEDOUT);
     open_out();
     sends(2, 1);
     receives(2, 1);

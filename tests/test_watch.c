@@ -492,14 +492,14 @@ static void many_rings_of_a_segment_take_three_descriptors(void **state)
 /* ------------------------------------------------------------------ how soon a death is proven */
 
 /* The ways in which a process has an inotify. */
-enum { SLEEPS_LONG, HAS_A_LOOP, FOLLOWS_A_LOG, WAYS };
+enum { SLEEPS_LONG, HAS_A_LOOP, FOLLOWS_A_LOG, POLLS_A_CHANNEL, WAYS };
 
 static void has_an_inotify(struct child *up, void *arg)
 {
     int way = *(const int *)arg;
     struct msgs_consumer in;
     struct message m;
-    struct ipc_channel log;
+    struct ipc_channel ch;
     char uri[200];
 
     IS(ipc_shm_open(&shm, name, IPC_NOW), 0);
@@ -510,7 +510,10 @@ static void has_an_inotify(struct child *up, void *arg)
         MUST(ipc_notify_fd(msgs_consumer_bell(&in)) >= 0);
     (void)snprintf(uri, sizeof uri, "file:/dev/shm/%s-log", name);
     if (way == FOLLOWS_A_LOG)
-        IS(ipc_channel_open(&log, uri, IPC_RECV, IPC_NOW), 0);
+        IS(ipc_channel_open(&ch, uri, IPC_RECV, IPC_NOW), 0);
+    (void)snprintf(uri, sizeof uri, "ring:%s-ring", name);
+    if (way == POLLS_A_CHANNEL)
+        MUST(ipc_channel_open(&ch, uri, IPC_RECV, IPC_NOW) == 0 && ipc_channel_fd(&ch) >= 0);
     MUST(inotify_instances() == 1);
     tell(up, ipc_shm_peer(&shm)->id);
     wait_for_death();
@@ -543,7 +546,7 @@ static int is_dead_before_it_ends(int way)
 /* The kernel takes long to end the inotify of a process that dies. Its death is proven before that. */
 static void a_death_is_proven_before_the_inotify_ends(void **state)
 {
-    struct ipc_channel log;
+    struct ipc_channel log, ring;
     int way, tries, seen;
     char uri[200];
 
@@ -551,11 +554,16 @@ static void a_death_is_proven_before_the_inotify_ends(void **state)
     IS(ipc_shm_create(&shm, name, 1 << 16), 0);
     (void)snprintf(uri, sizeof uri, "file:/dev/shm/%s-log", name);
     IS(ipc_channel_open(&log, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), 0);
+    (void)snprintf(uri, sizeof uri, "ring:%s-ring", name);
+    IS(ipc_channel_open(&ring, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), 0);
     for (way = 0; way < WAYS; way++) {
         for (tries = seen = 0; tries < 40 && seen < 4; tries++)
             seen += is_dead_before_it_ends(way);
         IS(seen, 4);
     }
+    ipc_channel_close(&ring);
+    IS(ipc_channel_unlink(uri), 0);
+    (void)snprintf(uri, sizeof uri, "file:/dev/shm/%s-log", name);
     ipc_channel_close(&log);
     IS(ipc_channel_unlink(uri), 0);
     ipc_shm_close(&shm);

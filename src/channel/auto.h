@@ -40,7 +40,8 @@
  * bytes have come. Sent with MSG_DONTWAIT, the byte holds up no sender: where the socket is full, it
  * is readable. An eventfd would, if the other side has taken O_NONBLOCK off and filled it.
  *
- * Two sides of different versions stay on the socket.
+ * Where the listener is of this version, and the client of an older one, they stay on the socket. A
+ * listener of version 1 does not compare versions: its client says -EBADMSG.
  *
  * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
  * handshake off between two steps, and the next call goes on there.
@@ -182,6 +183,18 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
                : 0;
 }
 
+/* May this user have one more descriptor in a socket? Else none can be handed over. */
+IPC_INLINE int ipc_channel_auto_can_send_(const struct ipc_shm *seg)
+{
+    struct ipc_last_ trial;
+    int can;
+
+    ipc_end_last_(&trial, seg->fd);
+    can = trial.inode != 0;
+    ipc_close_last_(&trial);
+    return can;
+}
+
 /* Makes a sealed segment with our ends of the rings. */
 IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
 {
@@ -192,6 +205,8 @@ IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
         rc = ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch));
     if (rc == 0)
         rc = ipc_channel_auto_attach_(ch, 1);
+    if (rc == 0 && !ipc_channel_auto_can_send_(&ch->ring->seg))
+        rc = -EMFILE;
     ch->max = max;
     if (rc != 0)
         ipc_channel_ring_leave_(ch);
@@ -398,7 +413,11 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
-#define IPC_CHANNEL_RDHUP_ 0x2000 /* glibc has POLLRDHUP with _GNU_SOURCE only */
+#ifdef __sparc__ /* glibc has POLLRDHUP with _GNU_SOURCE only */
+#define IPC_CHANNEL_RDHUP_ 0x800
+#else
+#define IPC_CHANNEL_RDHUP_ 0x2000
+#endif
 
 /* Does the socket beside the ring say that the other side is gone? Bytes that wake an event loop may
  * be before the end; a side that only sends gets none, so one that sends some breaks the rules. */

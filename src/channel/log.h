@@ -239,7 +239,7 @@ IPC_INLINE void ipc_channel_log_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
 
-    ipc_channel_close_fd_(&own->last);
+    ipc_close_last_(&own->last);
     ipc_channel_close_fd_(&own->changes);
 }
 
@@ -301,7 +301,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int writes = (ch->role & IPC_SEND) != 0, rc;
 
-    own->changes = own->last = -1;
+    own->changes = -1;
     own->watch = own->folder = -1;
     rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
@@ -317,7 +317,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
         return rc;
     own->changes = ipc_move_fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (own->changes >= 0) {
-        own->last = ipc_end_last_(own->changes);
+        ipc_end_last_(&own->last, own->changes);
         ipc_channel_log_watch_(ch);
     }
     return ipc_channel_log_resume_(ch);
@@ -724,8 +724,7 @@ IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
     const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t n = ipc_channel_check_record_(ch);
 
-    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0 ||
-           n == -EMSGSIZE;
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0;
 }
 
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,

@@ -39,7 +39,7 @@ struct ipc_channel_log_ {
     int64_t missing; /* sender: since when nothing is at the path; 0: something is */
     uint64_t limit;  /* sender: RLIMIT_FSIZE when last asked for; 0: not yet */
     int changes;     /* receiver: inotify's descriptor, or -1 */
-    int last;        /* receiver: of ipc_end_last_, or -1 */
+    struct ipc_last_ last; /* receiver: has that, too */
     int watch;       /* receiver: inotify's watch of the file; -1: none */
     int shown;       /* receiver: the program has the descriptor */
     unsigned polls;  /* receiver: calls in succession that did not sleep */

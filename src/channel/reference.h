@@ -224,7 +224,8 @@ IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
  * ipc_channel_unlink. What a deadline has cut off is not waited for; over tcp: see also (7) in the
  * table of the manual. zmq: waits until the others have read, three seconds at most; the other
- * mechanisms do not block. A second call does nothing.
+ * mechanisms do not block, but ring: and file: for some 20 ms where they were polled or slept long. A
+ * second call does nothing.
  * In a child after fork it leaves the socket's file, and ends of rings that the child has not taken
  * over, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);

@@ -39,6 +39,7 @@
 /* Of ring_poll.h: the descriptors of an event loop; -1: nobody has asked for them. */
 struct ipc_channel_polls_ {
     int set, events, timer; /* the first has the others */
+    struct ipc_last_ last;  /* has `events`, too */
     unsigned asks;          /* how often the timer is to end polls, to ask for deaths */
 };
 
@@ -284,7 +285,7 @@ IPC_INLINE void ipc_channel_mark_unused_(struct ipc_channel *ch)
         rc = ipc_shm_publish(seg, &o);
     else if (rc == -EEXIST)
         rc = ipc_shm_find(seg, name, IPC_CHANNEL_NO_RING_, &o);
-    if (rc != 0)
+    if (rc != 0 || o.size < IPC_SHM_LINE) /* of a member that breaks the rules */
         return;
     ch->ring->misfit = (uint64_t *)o.mem;
     ck_pr_store_64(ch->ring->misfit, 0);
@@ -552,8 +553,8 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
     ipc_notify_detach(&r->out_space);
-    ipc_channel_close_polls_(&r->polls);
     ipc_shm_close(&r->seg);
+    ipc_channel_close_polls_(&r->polls); /* last, as it takes long: see ipc_end_last_ */
     free(r);
     ch->ring = NULL;
     ch->quick_sends = 0;

@@ -37,6 +37,7 @@
 IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p)
 {
     ipc_channel_close_fd_(&p->set);
+    ipc_close_last_(&p->last);
     ipc_channel_close_fd_(&p->events);
     ipc_channel_close_fd_(&p->timer);
 }
@@ -64,6 +65,7 @@ IPC_INLINE int ipc_channel_open_polls_(struct ipc_channel *ch)
     p->events = ipc_shm_loop_(&ch->ring->seg);
     if (p->events < 0)
         return p->events;
+    ipc_end_last_(&p->last, p->events);
     p->timer = ipc_move_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     p->set = p->timer < 0 ? -1 : ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     if (p->set >= 0 && epoll_ctl(p->set, EPOLL_CTL_ADD, p->events, &e) == 0 &&

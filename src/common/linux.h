@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -72,23 +73,44 @@ IPC_INLINE ssize_t ipc_send_fd_(int socket, int fd, void *bytes, size_t size)
     return n < 0 ? -errno : n;
 }
 
+/* A socket in which a descriptor waits to be ended last. Zeros: there is none. */
+struct ipc_last_ {
+    uint64_t inode; /* of the socket, which has that number alone */
+    int fd;
+};
+
 /* The kernel takes some 20 ms to end an inotify. A process that dies ends it before the files of its
  * mappings, such as that of its lock of life, so its death would be known so much later. Hence a
  * message that nobody receives has the inotify fd, too: what is in a socket ends after all else.
- * Returns the socket, to be closed with fd; -1 where there is none, and fd ends as it does. */
-IPC_INLINE int ipc_end_last_(int fd)
+ * Where that cannot be, as by RLIMIT_NOFILE, fd ends as it does. */
+IPC_INLINE void ipc_end_last_(struct ipc_last_ *last, int fd)
 {
-    int pair[2], sent;
+    int pair[2];
+    struct stat st;
     char byte = 0;
 
+    last->inode = 0;
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        return -1;
-    sent = ipc_send_fd_(pair[0], fd, &byte, 1) == 1;
+        return;
+    pair[1] = ipc_move_fd_(pair[1]);
+    last->fd = pair[1];
+    if (ipc_send_fd_(pair[0], fd, &byte, 1) == 1 && fstat(last->fd, &st) == 0)
+        last->inode = (uint64_t)st.st_ino;
+    else if (last->fd >= 0)
+        (void)close(last->fd);
     (void)close(pair[0]);
-    if (sent)
-        return ipc_move_fd_(pair[1]);
-    (void)close(pair[1]);
-    return -1;
+}
+
+/* To be called before fd is closed. Something else may have closed the socket, and its number may be
+ * that of another file. */
+IPC_INLINE void ipc_close_last_(struct ipc_last_ *last)
+{
+    struct stat st;
+
+    if (last->inode != 0 && fstat(last->fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        (uint64_t)st.st_ino == last->inode)
+        (void)close(last->fd);
+    last->inode = 0;
 }
 
 #ifndef MADV_WIPEONFORK

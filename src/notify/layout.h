@@ -283,7 +283,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
     memset(n, 0, sizeof *n);
-    n->fd = n->post_fd = n->target_fd = n->loop_fd = n->loop_last = -1;
+    n->fd = n->post_fd = n->target_fd = n->loop_fd = -1;
     n->yield = ipc_notify_has_one_processor_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
@@ -310,7 +310,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
 
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
-    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_last, &n->loop_fd};
+    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_fd};
     size_t i;
 
     if (n->at == NULL)
@@ -319,6 +319,7 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
         (void)ck_pr_faa_64(&n->at->deaf, UINT64_MAX);
     if (n->post_fd == n->fd)
         n->post_fd = -1;
+    ipc_close_last_(&n->last);
     for (i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (*fds[i] >= 0)
             (void)close(*fds[i]);

@@ -24,7 +24,7 @@ IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
     fd = n->peer.watch->loop(n->peer.arg);
     if (fd < 0)
         return fd;
-    n->loop_last = ipc_end_last_(fd);
+    ipc_end_last_(&n->last, fd);
     n->loop_fd = fd;
     return fd;
 }
@@ -178,8 +178,8 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
-/* Is it an end of a pair of Unix sockets? A post to another socket would be a message, in our name, to
- * whoever is at that socket's address. */
+/* Is it an end of a pair of Unix sockets, or connected to one without a name? A post to another socket
+ * would be a message, in our name, to whoever is at that socket's address. */
 IPC_INLINE int ipc_notify_is_of_pair_(int fd)
 {
     struct sockaddr_storage peer;

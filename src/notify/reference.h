@@ -70,7 +70,7 @@ struct ipc_notify {
     int asks_anew;         /* `watched` is another than at the last question */
     uint32_t heard;        /* struct ipc_watch's news at that */
     int loop_fd;           /* of struct ipc_watch's loop; -1: not open */
-    int loop_last;         /* of ipc_end_last_, for that; -1: not open */
+    struct ipc_last_ last; /* has that, too */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
     int asks;              /* the next look in vain asks for deaths: an event loop was woken */

@@ -126,7 +126,6 @@ IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg, int creates)
         seg->lock_rc = mlock(seg->base, seg->size) == 0 ? 0 : -errno;
 }
 
-/* Makes the handle one that is not open. An option that is not tried counts as not granted. */
 /* The options of a call: NULL stands for the defaults. */
 IPC_INLINE const struct ipc_shm_options *ipc_shm_or_defaults_(const struct ipc_shm_options *how)
 {
@@ -135,6 +134,7 @@ IPC_INLINE const struct ipc_shm_options *ipc_shm_or_defaults_(const struct ipc_s
     return how != NULL ? how : &defaults;
 }
 
+/* Makes the handle one that is not open. An option that is not tried counts as not granted. */
 IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);

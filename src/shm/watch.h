@@ -12,8 +12,7 @@
  * inherits it by fork closes its copy, as both would take what is reported from each other, and
  * opens its own. A program may close all descriptors that it does not know. So the inotify is in an
  * epoll set, and none of the two is used for long, or closed, before epoll_ctl has said that they
- * still belong together. A socket has the inotify, too, so that it ends last: see ipc_end_last_. It is
- * in the set for the same reason, and for no event.
+ * still belong together. A socket has the inotify, too, so that it ends last: see ipc_end_last_.
  *
  * The handle's `watching` is the number of the process of which a thread changes this, else 0. A thread
  * that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile
@@ -62,24 +61,23 @@ IPC_INLINE void ipc_shm_unlock_watch_(struct ipc_shm *seg)
     ck_pr_store_64(&seg->watching, 0);
 }
 
-/* Adds a descriptor to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
- * nothing for others that have the set. 0, or -1. */
-IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how, int fd)
+/* Adds the inotify to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
+ * nothing for others that have the set. */
+IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how)
 {
     struct epoll_event e;
 
     memset(&e, 0, sizeof e);
-    e.events = fd == seg->inotify ? (uint32_t)EPOLLIN : 0;
-    return epoll_ctl(seg->epoll, how, fd, &e);
+    e.events = EPOLLIN;
+    return epoll_ctl(seg->epoll, how, seg->inotify, &e);
 }
 
 /* Closes this process's descriptors, except where others have closed one. */
 IPC_INLINE void ipc_shm_close_watch_(struct ipc_shm *seg)
 {
-    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) != 0)
+    ipc_close_last_(&seg->last);
+    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD) != 0)
         return;
-    if (ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->last) == 0)
-        (void)close(seg->last);
     (void)close(seg->inotify);
     (void)close(seg->epoll);
 }
@@ -109,10 +107,8 @@ IPC_INLINE int ipc_shm_open_watch_(struct ipc_shm *seg)
         return rc;
     seg->inotify = rc;
     seg->epoll = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
-    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD, seg->inotify) == 0) {
-        seg->last = ipc_end_last_(seg->inotify);
-        if (seg->last >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD, seg->last) != 0)
-            (void)close(seg->last);
+    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD) == 0) {
+        ipc_end_last_(&seg->last, seg->inotify);
         return 0;
     }
     rc = -errno;
@@ -128,8 +124,9 @@ IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg)
     struct ipc_watch *w = &seg->watch;
     int came_by_fork = seg->watcher != ipc_shm_watcher_(seg), rc;
 
-    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) == 0)
+    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0)
         return 0;
+    ipc_close_last_(&seg->last); /* or what others have closed would not end */
     if (came_by_fork) {
         ipc_shm_close_watch_(seg);
         seg->watcher = 0;
@@ -196,7 +193,7 @@ IPC_INLINE int ipc_shm_take_(void *arg)
 
     if (ipc_shm_lock_watch_(seg) != 0)
         return IPC_WATCH_MAYBE;
-    got = ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify) == 0 ? read(seg->inotify, room.bytes, sizeof room.bytes)
+    got = ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0 ? read(seg->inotify, room.bytes, sizeof room.bytes)
                                                   : -1;
     for (at = 0; got - at >= (ssize_t)sizeof e; at += (ssize_t)(sizeof e + e.len)) {
         memcpy(&e, room.bytes + at, sizeof e);
