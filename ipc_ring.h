@@ -196,11 +196,11 @@
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
  * or a negative errno, for which ipc_strerror has a phrase.
  *
- * No pointer may be NULL, but `me`; a name that is, is refused. Once create, open or attach was called
- * with an end, each call may be. Where that was refused, and after detach, calls are the refusal or
- * -EINVAL, claim and peek are NULL, and detach does nothing. An end of zeros, with which none of them
- * was called, may be detached; other calls crash. Detach before the segment is closed, as its memory
- * is gone then.
+ * No pointer may be NULL, except `me`; a NULL name is refused. Every call is safe on an end with which
+ * create, open or attach was called: if that was refused, and after detach, calls return its error or
+ * -EINVAL, claim and peek return NULL, and detach does nothing. On an end of zeros, with which none of
+ * them was called, only detach is safe; other calls crash. Detach before the segment is closed: its
+ * memory is gone then.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
@@ -5616,7 +5616,8 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
-    /* The writer may have begun to overwrite the oldest one; then the next one is whole. */
+    /* The writer may have begun to overwrite the oldest one; then the next one is whole. That needs no
+     * fence: an older value costs a second -EOVERFLOW, and each look at a slot checks it anew. */
     sequence = ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, end, stride), stride));
     end += h->skip == 0 && sequence == (IPC_BROADCAST_BUSY_ | (end + c->mask + 2));

@@ -527,7 +527,8 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
-    /* The writer may have begun to overwrite the oldest one; then the next one is whole. */
+    /* The writer may have begun to overwrite the oldest one; then the next one is whole. That needs no
+     * fence: an older value costs a second -EOVERFLOW, and each look at a slot checks it anew. */
     sequence = ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, end, stride), stride));
     end += h->skip == 0 && sequence == (IPC_BROADCAST_BUSY_ | (end + c->mask + 2));

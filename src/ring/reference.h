@@ -25,11 +25,11 @@
  * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
  * or a negative errno, for which ipc_strerror has a phrase.
  *
- * No pointer may be NULL, but `me`; a name that is, is refused. Once create, open or attach was called
- * with an end, each call may be. Where that was refused, and after detach, calls are the refusal or
- * -EINVAL, claim and peek are NULL, and detach does nothing. An end of zeros, with which none of them
- * was called, may be detached; other calls crash. Detach before the segment is closed, as its memory
- * is gone then.
+ * No pointer may be NULL, except `me`; a NULL name is refused. Every call is safe on an end with which
+ * create, open or attach was called: if that was refused, and after detach, calls return its error or
+ * -EINVAL, claim and peek return NULL, and detach does nothing. On an end of zeros, with which none of
+ * them was called, only detach is safe; other calls crash. Detach before the segment is closed: its
+ * memory is gone then.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
