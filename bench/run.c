@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "run.h"
-#include "groups.h"
 #include "process.h"
 #include <err.h>
 #include <pthread.h>
@@ -244,7 +243,7 @@ static int no_result(struct bench_run *r, const char *why)
     char name[128];
 
     clear(r);
-    group_case_name(r->of, name, sizeof name);
+    bench_case_name(r->of, name, sizeof name);
     warnx("no result of %s: %s", name, why);
     return -1;
 }
