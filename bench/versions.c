@@ -1,7 +1,8 @@
 /*
- * The measured half of bench/versions, which compiles it once with the headers of each version. For
- * each name of a case that it reads, it measures the case once and prints the state of the cores,
- * or "moved" if that changed meanwhile, and the nanoseconds of a message or a round trip.
+ * The measured half of bench/versions, which compiles it once with the headers of each version. Its
+ * arguments are a case and, if that was measured before, how much is measured. Prints the state of
+ * the cores, or "moved" if that changed meanwhile; the nanoseconds of a message, a round trip or a
+ * post; and how much was measured.
  */
 #define _GNU_SOURCE
 #include "distance.h"
@@ -11,6 +12,7 @@
 #include "ipc_ring.h"
 #include <err.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SAMPLE_NS 20000000
 #define RECORDS_BYTES (1u << 20)
@@ -234,38 +236,35 @@ static const struct bench_case cases[] = {
 
 enum { CASES = sizeof cases / sizeof cases[0] };
 
-static int find(const char *name)
+static const struct bench_case *find(const char *name)
 {
     int i;
 
     for (i = 0; i < CASES; i++)
         if (strcmp(cases[i].system, name) == 0)
-            return i;
+            return &cases[i];
     errx(2, "there is no case '%s'", name);
 }
 
-static void measure(int i)
+int main(int argc, char **argv)
 {
-    static struct amount amount[CASES];
-    enum distance before = distance_look();
+    const struct bench_case *c = find(argv[1]);
+    struct amount a = {0, 0};
+    enum distance before;
     struct outcome o;
 
-    if (amount[i].count == 0)
-        amount[i] = run_calibrate(&cases[i], SAMPLE_NS);
-    if (amount[i].count == 0 || run_case(&cases[i], amount[i], &o) != 0)
-        errx(1, "no figure of %s", cases[i].system);
-    printf("%s %.6g\n",
-           distance_look() == before && o.is_usable ? distance_names[before] : "moved",
-           o.typical / (double)amount[i].count);
-    (void)fflush(stdout);
-}
-
-int main(void)
-{
-    char name[64];
-
     run_choose_cores();
-    while (scanf("%63s", name) == 1)
-        measure(find(name));
+    if (argc == 4) {
+        a.count = strtoull(argv[2], NULL, 10);
+        a.window = strtoull(argv[3], NULL, 10);
+    } else {
+        a = run_calibrate(c, SAMPLE_NS);
+    }
+    before = distance_look();
+    if (a.count == 0 || run_case(c, a, &o) != 0)
+        errx(1, "no figure of %s", c->system);
+    printf("%s %.6g %llu %llu\n",
+           distance_look() == before && o.is_usable ? distance_names[before] : "moved",
+           o.typical / (double)a.count, (unsigned long long)a.count, (unsigned long long)a.window);
     return 0;
 }
