@@ -553,8 +553,11 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
-     * the descriptor is readable at first, and the recv that finds nothing then arms it. */
-    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
+     * the descriptor is readable at first, and the recv that finds nothing then arms it; but not
+     * before the sides have agreed, as until then no recv comes to look. */
+    rc = own->polls < 0 ? -errno
+                        : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD,
+                                                  !own->published && !ipc_channel_must_agree_(ch));
     if (rc != 0) {
         ipc_channel_close_fd_(&own->polls);
         return rc;

@@ -175,10 +175,16 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
  * turn. Blocking.
  *
+ * The kernel tells of sysv:, of sysvshm: beside channels with a descriptor, and of file: without
+ * inotify, only a process that looks: with such a channel it looks at all of them once a millisecond,
+ * which costs one to two percent of a processor and a system call or two for each channel, and a
+ * message is found up to a millisecond late. Channels of sysvshm: alone are woken at once. Where
+ * select of a channel of sysv: is not 0, an empty message that it finds is taken from the queue, for
+ * the next recv that selects its type; close puts it back, at the end.
+ *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
  *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the
  *                deadline is no absolute time
  */
