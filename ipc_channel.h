@@ -137,7 +137,8 @@
  *     file:          never                    never                    all, from options.offset on
  *     signal:        never                    once the process ended   no receiver comes
  *
- *     (1) Calls learn of a killed peer within 10 ms; those that do not wait ask the kernel each 8 ms.
+ *     (1) Calls learn of a killed peer within 10 ms, or over auto: within a second where a child of
+ *         it has the socket still; those that do not wait ask the kernel each 8 ms.
  *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
  *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
  *         directions, if the next listener is there before. A receiver may get messages of the next
@@ -7735,7 +7736,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
- *            killed go 256 messages at most before that is reported.
+ *            killed go 256 messages at most before that is reported. A recv that sleeps learns
+ *            within a second of a killed process whose child has the socket still.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
@@ -7832,6 +7834,8 @@ IPC_INLINE int ipc_channel_auto_attach_(struct ipc_channel *ch, int listener)
 {
     int rc = ipc_channel_ring_attach_(ch, listener);
 
+    if (!ipc_channel_get_auto_(ch)->published)
+        ch->ring->data.peer.watch = NULL; /* see ipc_channel_auto_wait_ */
     if (rc != 0 || ch->ring->out.ring == NULL)
         return rc;
     ch->ring->out_data.post_fd = fcntl(ch->out, F_DUPFD_CLOEXEC, 3);
@@ -8228,6 +8232,33 @@ IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
     return ch->polls >= 0 || ipc_channel_get_auto_(ch)->polls >= 0;
 }
 
+/* Receives over the ring. What does not come soon is waited for at the socket, where the end of the
+ * other side shows, too, instead of at an inotify: a user has 128 of these, and more clients. Only
+ * where a child of a killed process has the socket still, it does not: the kernel is asked for that
+ * once a second. */
+IPC_INLINE int64_t ipc_channel_auto_wait_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
+{
+    int64_t soon = ipc_clock() + IPC_NOTIFY_SHORT_, until, rc;
+    int gone, waited;
+
+    if (ipc_channel_get_auto_(ch)->published || deadline <= soon)
+        return ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_ring_recv_(ch, to, size, soon);
+    while (rc == -ETIMEDOUT) {
+        gone = ipc_channel_auto_arm_(ch);
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        if (rc != -ETIMEDOUT || gone)
+            return rc != -ETIMEDOUT ? rc : -EPIPE;
+        until = ipc_clock() + IPC_NOTIFY_LONG_;
+        until = deadline < until ? deadline : until;
+        waited = ipc_channel_wait_(ch->in, POLLIN, until);
+        if (waited == -EINTR || (waited != 0 && until == deadline))
+            return waited;
+    }
+    return rc;
+}
+
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
@@ -8247,7 +8278,7 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
         rc = rc == -ETIMEDOUT ? -EPIPE : rc;
         return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
     }
-    rc = ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_auto_wait_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
     if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {

@@ -128,7 +128,8 @@
  *     file:          never                    never                    all, from options.offset on
  *     signal:        never                    once the process ended   no receiver comes
  *
- *     (1) Calls learn of a killed peer within 10 ms; those that do not wait ask the kernel each 8 ms.
+ *     (1) Calls learn of a killed peer within 10 ms, or over auto: within a second where a child of
+ *         it has the socket still; those that do not wait ask the kernel each 8 ms.
  *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
  *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
  *         directions, if the next listener is there before. A receiver may get messages of the next
