@@ -686,12 +686,12 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
  * turn. Blocking.
  *
- * The kernel tells of sysv:, of sysvshm: beside channels with a descriptor, and of file: without
- * inotify, only a process that looks: with such a channel it looks at all of them once a millisecond,
- * which costs one to two percent of a processor and a system call or two for each channel, and a
- * message is found up to a millisecond late. Channels of sysvshm: alone are woken at once. Where
- * select of a channel of sysv: is not 0, an empty message that it finds is taken from the queue, for
- * the next recv that selects its type; close puts it back, at the end.
+ * Nothing wakes a process for sysv:, for sysvshm: beside channels with a descriptor, or for file:
+ * without inotify. With such a channel it looks at all of them once a millisecond, which costs three
+ * to five percent of a processor, as recv over sysv: does with a deadline. So a message is found up
+ * to a millisecond late. Channels of sysvshm: alone are woken at once. Where select of a channel of
+ * sysv: is not 0, an empty message that is found is taken from the queue: the next recv that selects
+ * its type has it, and close puts it back, at the end.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
