@@ -65,6 +65,8 @@ struct bench_case {
     const char *shape;
     uint64_t bytes;                          /* of a message */
     size_t memory;                           /* of the segment */
+    size_t lap;   /* bytes of a ring that nobody has touched: a stream goes through them once before
+                   * the clock starts. 0: see least_warm */
     int (*prepare)(struct bench_run *);      /* in the parent, before the fork; or NULL */
     void (*serve)(struct bench_run *);       /* in the process on the second core */
     uint64_t (*measure)(struct bench_run *); /* in the process on the first core; returns the

@@ -254,6 +254,8 @@ static uint64_t least_warm(const struct bench_case *c)
 {
     if (!bench_is_rate(c) && strcmp(c->test, "pingpong") != 0)
         return 16;
+    if (bench_is_rate(c) && c->lap > 0)
+        return c->lap / (c->bytes + 8) + 16;
     return c->bytes <= 1024 ? 1100 : (1u << 20) / c->bytes + 16;
 }
 

@@ -63,15 +63,17 @@ struct ipc_channel_auto_ {
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
     int begins;      /* that is readable until the bell is armed for the first time */
     int32_t trust;   /* how many messages go into the ring before the socket is asked */
+    int64_t asked;   /* when it was asked last */
 };
 
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
- * killed process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_, or IPC_CHANNEL_ASK_NS_ if that is later:
+ * as many at most go into the ring of a killed process, and no more than went to it before.
  */
 #define IPC_CHANNEL_ASK_AFTER_ 256
+#define IPC_CHANNEL_ASK_NS_ 50000 /* a system call can take as long as 200 short messages */
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -436,9 +438,14 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
                                       int64_t deadline)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    int rc = -EPIPE;
+    int64_t now = ipc_clock();
+    int rc = 0;
 
-    if (!ipc_channel_auto_is_gone_(ch))
+    if (own->trust < IPC_CHANNEL_ASK_AFTER_ || now - own->asked > IPC_CHANNEL_ASK_NS_) {
+        rc = ipc_channel_auto_is_gone_(ch) ? -EPIPE : 0;
+        own->asked = now;
+    }
+    if (rc == 0)
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
