@@ -2231,6 +2231,13 @@ IPC_INLINE uint32_t ipc_channel_greeting_(const struct ipc_channel *ch)
            (ch->how.max != 0 ? IPC_CHANNEL_GREETING_ASKED_ : 0) | IPC_CHANNEL_GREETING_VERSION_;
 }
 
+/* The longest message until both sides have greeted, of a stream: the last peer may have taken less. */
+IPC_INLINE void ipc_channel_begin_max_(struct ipc_channel *ch)
+{
+    if (ch->kind->type == SOCK_STREAM)
+        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+}
+
 /* A connection has begun: greets. Nothing is on the way yet, so there is room, or the other side is
  * at fault, which the first call finds out. */
 IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
@@ -2240,8 +2247,7 @@ IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
     ipc_channel_get_socket_(ch)->came_at = ipc_clock();
     if ((ch->kind->flags & IPC_CHANNEL_GREETS_) == 0)
         return;
-    if (ch->kind->type == SOCK_STREAM) /* the last peer may have taken less */
-        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+    ipc_channel_begin_max_(ch);
     ipc_channel_put_(to, IPC_CHANNEL_HELLO_);
     ipc_channel_put_(to + 4, ipc_channel_greeting_(ch));
     ipc_channel_put_(to + 8, (uint32_t)ch->max);
@@ -8742,7 +8748,8 @@ IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
     return ipc_channel_set_packet_max_(ch, fd);
 }
 
-/* Makes the channel one over a socket that is connected. */
+/* Makes the channel one over a socket that is connected. Open greets when it has checked all, as the other side
+ * is to hear nothing of a descriptor that stays the caller's. */
 IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
 {
     int rc;
@@ -8753,7 +8760,7 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
     if (rc == 0)
-        ipc_channel_greet_(ch, fd);
+        ipc_channel_begin_max_(ch);
     return rc;
 }
 
@@ -9092,6 +9099,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0 && kind == &ipc_channel_adopt_kind_)
         ipc_channel_adopt_return_(ch);
+    else if (kind == &ipc_channel_adopt_kind_ && (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
+        ipc_channel_greet_(ch, ch->in);
     return ipc_channel_end_open_(ch, uri, rc);
 }
 
