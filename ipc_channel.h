@@ -94,7 +94,7 @@
  *     idle, slow, stopped or hostile costs the others no more than its turn: what it does not read
  *     is kept, one message at most (a ring: until that is full), and the next one is refused with
  *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
- *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
+ *   - ipc_channel_wait_any waits for several channels, of any mechanisms.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
  *   - Over unix:, unix-seq:, tcp: and auto: the first call of each side waits for the other side's
  *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
@@ -137,7 +137,8 @@
  *     file:          never                    never                    all, from options.offset on
  *     signal:        never                    once the process ended   no receiver comes
  *
- *     (1) Calls learn of a killed peer within 10 ms; those that do not wait ask the kernel each 8 ms.
+ *     (1) Calls learn of a killed peer within 10 ms, or over auto: within a second where a child of
+ *         it has the socket still; those that do not wait ask the kernel each 8 ms.
  *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
  *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
  *         directions, if the next listener is there before. A receiver may get messages of the next
@@ -201,9 +202,10 @@
  *     open or send says which limit was met. Fix: sysctl fs.mqueue.*, kernel.msg*,
  *     net.core.wmem_max.
  *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
- *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
- *     Fix: mq:.
- *   - sysvshm: has no descriptor for event loops. That of ring: wakes the loop for nothing, too: for
+ *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond, as does ipc_channel_wait_any; and
+ *     there is no descriptor. Fix: mq:.
+ *   - sysvshm: has no descriptor for event loops. ipc_channel_wait_any beside channels that have one
+ *     looks at it once a millisecond. Fix: ring:. The descriptor of ring: wakes the loop for nothing, too: for
  *     messages to other loops of the segment, and when others open or leave it. Fix: auto:.
  *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
@@ -689,10 +691,16 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
  * turn. Blocking.
  *
+ * Nothing wakes a process for sysv:, for sysvshm: beside channels with a descriptor, or for file:
+ * without inotify. With such a channel it looks at all of them once a millisecond, which costs three
+ * to five percent of a processor, as recv over sysv: does with a deadline. So a message is found up
+ * to a millisecond late. Channels of sysvshm: alone are woken at once. Where select of a channel of
+ * sysv: is not 0, an empty message that is found is taken from the queue: the next recv that selects
+ * its type has it, and close puts it back, at the end.
+ *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
  *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the
  *                deadline is no absolute time
  */
@@ -3698,7 +3706,8 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
  *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed,
  *            once; then it is made or waited for anew.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
- *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops;
+ *            ipc_channel_wait_any looks once a millisecond, too.
  *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
@@ -3708,6 +3717,7 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
 
 struct ipc_channel_sysv_ {
     int queue; /* its id */
+    long held; /* the type of an empty message that a look has taken, for recv; 0: none */
 };
 
 IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
@@ -3811,6 +3821,36 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     return 0;
 }
 
+/* Is it what ch->select asks for? */
+IPC_INLINE int ipc_channel_sysv_is_selected_(const struct ipc_channel *ch, long type)
+{
+    return ch->select == 0 || type == ch->select || (ch->select < 0 && type <= -(long)ch->select);
+}
+
+/* Has recv something to tell? By type the kernel tells only a call that takes the message, if it
+ * fits: into no bytes only an empty one does, which is held then. */
+IPC_INLINE int ipc_channel_sysv_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+    struct msqid_ds is;
+    int rc;
+
+    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held))
+        return 1;
+    if (own->queue < 0) {
+        rc = ipc_channel_sysv_again_(ch, IPC_NOW);
+        *ch->why = '\0';
+        if (rc != 0)
+            return rc != -ETIMEDOUT;
+    }
+    if (ch->select == 0 || own->held != 0)
+        return msgctl(own->queue, IPC_STAT, &is) != 0 || is.msg_qnum != 0;
+    if (msgrcv(own->queue, ch->rx.data, 0, ch->select, IPC_NOWAIT) < 0)
+        return errno != ENOMSG;
+    memcpy(&own->held, ch->rx.data, sizeof own->held);
+    return 1;
+}
+
 /* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
 IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
@@ -3847,13 +3887,18 @@ IPC_CHANNEL_HOT_ int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *
 IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                 int64_t deadline)
 {
-    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
     int fits = size >= ch->max, rc;
     size_t room = fits ? ch->max + 1 : size;
     int flags = (deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) | (fits ? 010000 /* MSG_NOERROR */ : 0);
     long type;
     ssize_t n;
 
+    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held)) {
+        ch->came = (uint32_t)own->held;
+        own->held = 0;
+        return 0;
+    }
     if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
         return rc;
     /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. The
@@ -3874,6 +3919,15 @@ IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to
     return n;
 }
 
+/* Puts back what is held, at the end of the queue, if that has room. */
+IPC_INLINE void ipc_channel_sysv_close_(struct ipc_channel *ch)
+{
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
+
+    if (own->held != 0 && ch->pid == getpid())
+        (void)msgsnd(own->queue, &own->held, 0, IPC_NOWAIT);
+}
+
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
@@ -3892,7 +3946,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     0,
     0,
     ipc_channel_sysv_open_,
-    NULL, /* close */
+    ipc_channel_sysv_close_,
     ipc_channel_sysv_unlink_,
     ipc_channel_sysv_send_,
     ipc_channel_sysv_recv_,
@@ -3902,7 +3956,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
-    NULL, /* is_ready */
+    ipc_channel_sysv_is_ready_,
     NULL, /* serve */
 };
 
@@ -6470,14 +6524,29 @@ IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, si
     return ipc_channel_shared_recv_(ch, to, size, deadline);
 }
 
-/* Is the process gone that was seen at the other end, where one sends? */
+/* Is the process gone that was seen at the other end, where one sends, or one that came and went
+ * since the last look? */
 IPC_INLINE int ipc_channel_has_lost_(const struct ipc_channel *ch, const uint64_t *holder)
 {
     const struct ipc_channel_ring_ *r = ch->ring;
+    const uint64_t *left = ipc_channel_left_(ch, 0);
     uint64_t now = ck_pr_load_64(holder);
 
-    return r->one_sender && r->writer != 0 &&
-           (now == 0 || ipc_channel_has_left_(ch, r->writer, now));
+    if (!r->one_sender)
+        return 0;
+    if (r->writer != 0)
+        return now == 0 || ipc_channel_has_left_(ch, r->writer, now);
+    return now == 0 && left != NULL && ck_pr_load_64(left) != r->left[0];
+}
+
+/* Has the ring of records a message, or an error, as after fork? A client finds no answer to another
+ * one. */
+IPC_INLINE int ipc_channel_has_record_(struct ipc_channel_ring_ *r)
+{
+    int rc = ipc_channel_has_answers_(r);
+    size_t n;
+
+    return rc > 0 ? ipc_record_look_(&r->in, &n) != -EAGAIN : rc != 0;
 }
 
 /* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
@@ -6485,17 +6554,15 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
-    size_t n;
 
     if (asks || ipc_channel_has_misfit_(r))
         return 1;
     if (r->subscriber.ring != NULL)
         return ipc_channel_has_news_(r);
-    if (r->in.ring == NULL)
+    if (r->take.m.ring != NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
                ipc_channel_has_lost_(ch, &r->take.m.ring->end[0]);
-    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
+    return ipc_channel_has_record_(r) || ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
 }
 
 #endif
@@ -7168,8 +7235,10 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
- *            Segment and semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops:
+ *            ipc_channel_wait_any sleeps on the bells of several such channels, and beside channels
+ *            that have descriptors it looks once a millisecond. Segment and semaphores outlive their
+ *            processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -7637,6 +7706,20 @@ IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_
     return rc;
 }
 
+/* Has recv something to tell? Asks the kernel for a death, and for the semaphores, as nothing tells of
+ * these. */
+IPC_INLINE int ipc_channel_shm_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r->in.ring != NULL && ipc_channel_is_time_to_ask_(&r->asked_at[0])) {
+        (void)ipc_channel_sem_alive_(own, own->me.id);
+        r->data.asks |= ipc_channel_is_killed_(&r->data, ck_pr_load_64(&r->in.ring->end[0]));
+    }
+    return own->removed || r->data.asks || ipc_channel_ring_is_ready_(ch);
+}
+
 /* The kernel gives memory for what was touched: one of the rings, or both. */
 IPC_INLINE void ipc_channel_shm_describe_(const struct ipc_channel *ch,
                                           struct ipc_channel_facts *info)
@@ -7698,7 +7781,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     ipc_channel_shm_describe_,
-    NULL, /* is_ready */
+    ipc_channel_shm_is_ready_,
     NULL, /* serve */
 };
 
@@ -7718,7 +7801,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
- *            killed go 256 messages at most before that is reported.
+ *            killed go 256 messages at most before that is reported. A recv that sleeps learns
+ *            within a second of a killed process whose child has the socket still.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
@@ -7815,6 +7899,8 @@ IPC_INLINE int ipc_channel_auto_attach_(struct ipc_channel *ch, int listener)
 {
     int rc = ipc_channel_ring_attach_(ch, listener);
 
+    if (!ipc_channel_get_auto_(ch)->published)
+        ch->ring->data.peer.watch = NULL; /* see ipc_channel_auto_wait_ */
     if (rc != 0 || ch->ring->out.ring == NULL)
         return rc;
     ch->ring->out_data.post_fd = fcntl(ch->out, F_DUPFD_CLOEXEC, 3);
@@ -8211,6 +8297,33 @@ IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
     return ch->polls >= 0 || ipc_channel_get_auto_(ch)->polls >= 0;
 }
 
+/* Receives over the ring. What does not come soon is waited for at the socket, where the end of the
+ * other side shows, too, instead of at an inotify: a user has 128 of these, and more clients. Only
+ * where a child of a killed process has the socket still, it does not: the kernel is asked for that
+ * once a second. */
+IPC_INLINE int64_t ipc_channel_auto_wait_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
+{
+    int64_t soon = ipc_clock() + IPC_NOTIFY_SHORT_, until, rc;
+    int gone, waited;
+
+    if (ipc_channel_get_auto_(ch)->published || deadline <= soon)
+        return ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_ring_recv_(ch, to, size, soon);
+    while (rc == -ETIMEDOUT) {
+        gone = ipc_channel_auto_arm_(ch);
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        if (rc != -ETIMEDOUT || gone)
+            return rc != -ETIMEDOUT ? rc : -EPIPE;
+        until = ipc_clock() + IPC_NOTIFY_LONG_;
+        until = deadline < until ? deadline : until;
+        waited = ipc_channel_wait_(ch->in, POLLIN, until);
+        if (waited == -EINTR || (waited != 0 && until == deadline))
+            return waited;
+    }
+    return rc;
+}
+
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
@@ -8230,7 +8343,7 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
         rc = rc == -ETIMEDOUT ? -EPIPE : rc;
         return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
     }
-    rc = ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_auto_wait_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
     if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
@@ -8257,8 +8370,11 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
-     * the descriptor is readable at first, and the recv that finds nothing then arms it. */
-    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
+     * the descriptor is readable at first, and the recv that finds nothing then arms it; but not
+     * before the sides have agreed, as until then no recv comes to look. */
+    rc = own->polls < 0 ? -errno
+                        : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD,
+                                                  !own->published && !ipc_channel_must_agree_(ch));
     if (rc != 0) {
         ipc_channel_close_fd_(&own->polls);
         return rc;
@@ -9953,8 +10069,8 @@ IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
     return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
 }
 
-/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on, or is -1:
- * nobody is there. -EOPNOTSUPP: there is no descriptor. */
+/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on; or *fd is -1:
+ * nobody is there; or -EOPNOTSUPP: no descriptor tells. Else a negative errno. */
 IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
 {
     int rc;
@@ -9968,41 +10084,99 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
         if (rc != 0)
             return rc != -ETIMEDOUT;
     }
-    return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
+    return *fd >= 0 || *fd == -EOPNOTSUPP ? ipc_channel_is_ready_(ch) : *fd;
+}
+
+/* ------------------------------------------------------------------ looking at all */
+
+#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
+
+/* What one look at all channels has found. */
+struct ipc_channel_looks_ {
+    struct pollfd p[IPC_NOTIFY_MANY]; /* fd: negative where there is none */
+    unsigned char is_ready[IPC_NOTIFY_MANY];
+    int64_t until; /* when it is time for the next look; IPC_NOW: a channel is ready */
+    /* Where no channel has a descriptor: the bells of those that are rings, to sleep on. */
+    struct ipc_notify *bell[IPC_NOTIFY_MANY];
+    uint32_t key[IPC_NOTIFY_MANY]; /* of ipc_notify_prepare */
+    unsigned bells;
+};
+
+/* Looks at all channels. 0, or a negative errno. */
+IPC_INLINE int ipc_channel_look_at_all_(struct ipc_channel_looks_ *l,
+                                        struct ipc_channel *const channels[], unsigned n)
+{
+    int64_t rest = IPC_NOTIFY_LONG_; /* some mechanisms look at times, in recv */
+    int rc, ready = 0, polls = 0, looks = 0, meets = 0;
+    unsigned i;
+
+    for (i = l->bells = 0; i < n; i++) {
+        l->p[i].events = POLLIN;
+        rc = ipc_channel_look_at_(channels[i], &l->p[i].fd);
+        if (rc < 0)
+            return rc;
+        l->is_ready[i] = (unsigned char)rc;
+        ready |= rc;
+        if (l->p[i].fd >= 0)
+            polls = 1;
+        else if (l->p[i].fd != -EOPNOTSUPP)
+            meets = 1;
+        else if (channels[i]->ring != NULL)
+            l->bell[l->bells++] = &channels[i]->ring->data;
+        else
+            looks = 1;
+    }
+    if (looks || (polls && l->bells != 0)) /* no call of the kernel sleeps on both */
+        rest = IPC_NOTIFY_NAP_;
+    else if (l->bells != 0)
+        rest = IPC_NOTIFY_SLICE_; /* between two looks for a death */
+    else if (meets)
+        rest = IPC_CHANNEL_MEET_NS_;
+    l->bells = polls ? 0 : l->bells;
+    l->until = ready ? IPC_NOW : ipc_clock() + rest;
+    return 0;
+}
+
+/* Sleeps until a bell rings, or until then: -ETIMEDOUT, to look again. Or -EINTR. */
+IPC_INLINE int ipc_channel_sleep_by_bells_(const struct ipc_channel_looks_ *l, int64_t until)
+{
+    struct ipc_notify_group_ g;
+    int rc;
+
+    g.all = l->bell;
+    g.count = l->bells;
+    g.kept = NULL; /* for sleeps of more than 8 ms */
+    rc = ipc_group_sleep_(&g, l->key, until);
+    return rc == 0 ? -ETIMEDOUT : rc;
 }
 
 /* ------------------------------------------------------------------ what a program calls */
-
-#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
 /* Looks at all channels before the first that is ready is chosen, so that one that always is, as it
  * has many messages at hand, keeps out none of which only its descriptor tells. */
 IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
                                      unsigned begin, int64_t deadline)
 {
-    struct pollfd p[IPC_NOTIFY_MANY];
-    unsigned char is_ready[IPC_NOTIFY_MANY];
+    struct ipc_channel_looks_ l;
+    int64_t until;
     unsigned i, k;
     int rc;
 
     for (;;) {
-        int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
-
-        for (i = 0; i < n; i++) {
-            p[i].events = POLLIN;
-            rc = ipc_channel_look_at_(channels[i], &p[i].fd);
-            if (rc < 0)
-                return rc;
-            is_ready[i] = (unsigned char)rc;
-            if (rc != 0)
-                until = IPC_NOW;
-            else if (p[i].fd < 0 && until != IPC_NOW)
-                until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
+        rc = ipc_channel_look_at_all_(&l, channels, n);
+        if (rc == 0 && l.bells != 0 && l.until != IPC_NOW && deadline > IPC_NOW) {
+            for (i = 0; i < l.bells; i++)
+                l.key[i] = ipc_notify_prepare(l.bell[i]);
+            rc = ipc_channel_look_at_all_(&l, channels, n);
         }
-        rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
-        for (k = 0; (rc == 0 || until == IPC_NOW) && k < n; k++) {
+        if (rc < 0)
+            return rc;
+        until = deadline < l.until ? deadline : l.until;
+        rc = l.bells != 0 && until != IPC_NOW ? ipc_channel_sleep_by_bells_(&l, until)
+                                              : ipc_channel_poll_(l.p, n, until);
+        for (k = 0; (rc == 0 || l.until == IPC_NOW) && k < n; k++) {
             i = (begin + k) % n;
-            if (is_ready[i] || (rc == 0 && p[i].revents != 0))
+            if (l.is_ready[i] || (rc == 0 && l.p[i].revents != 0))
                 return (int)i;
         }
         if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)

@@ -1,11 +1,11 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
  * src/common/words.h src/ring/core.h src/ring/trials.h src/ring/copy.h src/ring/spsc.h
- * src/ring/stream.h src/ring/record_lane.h src/ring/record_source.h src/ring/record_merge.h
- * src/ring/record.h src/ring/broadcast.h src/ring/broadcast_seat.h src/ring/record_broadcast.h
- * src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h src/ring/monitor.h src/ring/holders.h
- * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
- * src/ring/typed_call.h */
+ * src/ring/spsc_layout.h src/ring/stream.h src/ring/record_lane.h src/ring/record_source.h
+ * src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h src/ring/broadcast_seat.h
+ * src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h
+ * src/ring/monitor.h src/ring/holders.h src/ring/typed.h src/ring/typed_slots.h
+ * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -1507,6 +1507,13 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 #ifndef IPC_SRC_RING_SPSC_H
 #define IPC_SRC_RING_SPSC_H 1
 
+/* >>spsc_layout  src/ring/spsc_layout.h */
+/*
+ * SPSC: what is in shared memory. The rules of its words are in spsc.h.
+ */
+#ifndef IPC_SRC_RING_SPSC_LAYOUT_H
+#define IPC_SRC_RING_SPSC_LAYOUT_H 1
+
 /* ------------------------------------------------------------------ spsc: layout */
 
 #define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
@@ -1572,6 +1579,8 @@ IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
 }
+
+#endif
 
 /* ------------------------------------------------------------------ spsc: handles */
 
@@ -1833,13 +1842,18 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 }
 
 /* Publishes the message in that slot, which is the one of tail. */
-IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
-                                     uint64_t tail, size_t stride)
+IPC_FORCE_INLINE void ipc_spsc_publish_slot_(unsigned char *slot, uint64_t tail, size_t stride)
 {
     /* Without it the sequence could be seen before the payload. Partner: the load fence in
      * ipc_spsc_look_ahead_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
+}
+
+IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
+                                     uint64_t tail, size_t stride)
+{
+    ipc_spsc_publish_slot_(slot, tail, stride);
     p->tail = tail + 1;
 }
 
@@ -2020,17 +2034,39 @@ IPC_FORCE_INLINE int ipc_spsc_flush_(struct ipc_spsc_producer *p)
     return p->error;
 }
 
+/* Sends up to n short messages, as many as are known to have room. Returns how many. A store waits
+ * until those before it have their lines, so the handle is written once for all of them. */
+IPC_FORCE_INLINE size_t ipc_spsc_push_run_(struct ipc_spsc_producer *p, const unsigned char *m,
+                                           size_t n, size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes), i;
+    uint64_t tail = p->tail, room = p->limit - tail;
+
+    for (i = 0; i < n && i < room && !ipc_ring_is_forked_(&p->self); i++, tail++) {
+        unsigned char *slot = ipc_spsc_next_slot_(p, tail, stride);
+
+        ipc_ring_put_(&p->trials, slot, m + i * bytes, bytes);
+        ipc_spsc_publish_slot_(slot, tail, stride);
+    }
+    p->tail = tail;
+    return i;
+}
+
 IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const void *messages,
                                           size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
-    size_t i;
+    size_t i = 0;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
-        ;
-    if (IPC_RING_IS_PUT_OFF_(bytes))
+    if (IPC_RING_IS_PUT_OFF_(bytes)) {
+        for (; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
+            ;
         (void)ipc_spsc_flush_(p);
+    } else {
+        while (i < n && (rc = ipc_spsc_room_(p)) == 0)
+            i += ipc_spsc_push_run_(p, m + i * bytes, n - i, bytes);
+    }
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -10130,6 +10166,11 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
         return rc;                                                                                 \
     }
 
+/* Before a post: short messages are never put off. */
+#define IPC_SPSC_FLUSH_(TYPE)                                                                      \
+    if (IPC_RING_IS_PUT_OFF_(sizeof(TYPE)))                                                        \
+    (void)ipc_spsc_flush(&h->raw)
+
 #define IPC_SPSC(NAME, ...)                                                                        \
     IPC_SPSC_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
 
@@ -10142,7 +10183,7 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 #define IPC_SPSC_OF_(NAME, TYPE, VERSION)                                                          \
     enum { NAME##_version_ = (VERSION) };                                                          \
     IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))    \
-    IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)ipc_spsc_flush(&h->raw), sizeof(TYPE), me)   \
+    IPC_RING_END_(NAME, spsc, producer, raw, 0, IPC_SPSC_FLUSH_(TYPE), sizeof(TYPE), me)           \
     IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)\
     IPC_RING_SLOTS_(NAME, TYPE, spsc, (void)0, sizeof(TYPE))                                       \
     IPC_RING_CALL_ int NAME##_push_more(struct NAME##_producer *p, const TYPE *message)            \

@@ -98,6 +98,9 @@ struct bench_case {
     BENCH_GROUP_DECLARE(NAME);                                                                     \
     const struct bench_case bench_##NAME[]
 
+/* "system/test/shape/bytes", by which --only chooses. */
+BENCH_EXTERN void bench_case_name(const struct bench_case *c, char *name, size_t size);
+
 /* Processes, or threads, of one run. */
 BENCH_EXTERN unsigned bench_processes(const struct bench_case *c);
 
