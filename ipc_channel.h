@@ -2293,6 +2293,13 @@ IPC_INLINE uint32_t ipc_channel_greeting_(const struct ipc_channel *ch)
            (ch->how.max != 0 ? IPC_CHANNEL_GREETING_ASKED_ : 0) | IPC_CHANNEL_GREETING_VERSION_;
 }
 
+/* The longest message until both sides have greeted, of a stream: the last peer may have taken less. */
+IPC_INLINE void ipc_channel_begin_max_(struct ipc_channel *ch)
+{
+    if (ch->kind->type == SOCK_STREAM)
+        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+}
+
 /* A connection has begun: greets. Nothing is on the way yet, so there is room, or the other side is
  * at fault, which the first call finds out. */
 IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
@@ -2302,8 +2309,7 @@ IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
     ipc_channel_get_socket_(ch)->came_at = ipc_clock();
     if ((ch->kind->flags & IPC_CHANNEL_GREETS_) == 0)
         return;
-    if (ch->kind->type == SOCK_STREAM) /* the last peer may have taken less */
-        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+    ipc_channel_begin_max_(ch);
     ipc_channel_put_(to, IPC_CHANNEL_HELLO_);
     ipc_channel_put_(to + 4, ipc_channel_greeting_(ch));
     ipc_channel_put_(to + 8, (uint32_t)ch->max);
@@ -5195,13 +5201,16 @@ IPC_INLINE int ipc_channel_signal_refuse_gone_(struct ipc_channel *ch)
     return ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone", (long)ch->peer.pid);
 }
 
-/* Checks that the receiver blocks the signal. That is asked once for each signal: the descriptor
- * never comes to stand for another process. */
+/* Checks that the receiver lives, as one that has died takes signals until its parent has asked how it ended;
+ * and that it blocks the signal, which is asked once for each signal: the descriptor never comes to stand for
+ * another process. */
 IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
 {
     struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->state;
     uint64_t bit = UINT64_C(1) << (ch->priority & 63);
 
+    if (ipc_channel_wait_(ch->out, POLLIN, IPC_NOW) == 0)
+        return ipc_channel_signal_refuse_gone_(ch);
     if ((own->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number)) {
         if (kill(ch->peer.pid, 0) != 0 && errno == ESRCH)
             return ipc_channel_signal_refuse_gone_(ch);
@@ -8918,7 +8927,8 @@ IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
     return ipc_channel_set_packet_max_(ch, fd);
 }
 
-/* Makes the channel one over a socket that is connected. */
+/* Makes the channel one over a socket that is connected. Open greets when it has checked all, as the other side
+ * is to hear nothing of a descriptor that stays the caller's. */
 IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
 {
     int rc;
@@ -8929,7 +8939,7 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
     if (rc == 0)
-        ipc_channel_greet_(ch, fd);
+        ipc_channel_begin_max_(ch);
     return rc;
 }
 
@@ -9268,6 +9278,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0 && kind == &ipc_channel_adopt_kind_)
         ipc_channel_adopt_return_(ch);
+    else if (kind == &ipc_channel_adopt_kind_ && (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
+        ipc_channel_greet_(ch, ch->in);
     return ipc_channel_end_open_(ch, uri, rc);
 }
 

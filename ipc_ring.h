@@ -895,8 +895,9 @@ CK_CC_UNUSED __attribute__((noinline)) static int ipc_ring_settle_(struct ipc_ri
     return renew(handle, NULL);
 }
 
-/* Is what the handle holds to be given back by this process? */
-IPC_INLINE int ipc_ring_may_leave_(const struct ipc_ring_self_ *s)
+/* Is what the handle holds this process's, by the id by which the handle is attached? Then this process
+ * publishes it and gives it back. */
+IPC_INLINE int ipc_ring_is_ours_(const struct ipc_ring_self_ *s)
 {
     return !ipc_ring_is_forked_(s) || s->me->inherit(s->me->arg, s->was, 1) == 1;
 }
@@ -1825,7 +1826,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
-    if (c->head - c->published > c->replay && !ipc_ring_is_forked_(&c->self))
+    if (c->head - c->published > c->replay && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
 }
 
@@ -1873,7 +1874,7 @@ IPC_RING_NOINLINE_ void ipc_spsc_publish_put_off_(struct ipc_spsc_producer *p)
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->self)) {
         if (p->put_off > 0)
             ipc_spsc_publish_put_off_(p);
         ipc_ring_detach_end_(&p->ring->end[0], p->id);
@@ -1883,7 +1884,7 @@ IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 {
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self)) {
         if (c->head != c->published)
             ipc_spsc_publish_(c);
         ipc_ring_detach_end_(&c->ring->end[1], c->id);
@@ -2647,7 +2648,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 {
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
-    if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
+    if (s->ring != NULL && ipc_ring_is_ours_(&s->self))
         ipc_ring_detach_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }
@@ -4214,7 +4215,7 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     ipc_record_note_published_(c, c->published);
-    if (ipc_record_is_due_(c) && !ipc_ring_is_forked_(&c->self))
+    if (ipc_record_is_due_(c) && ipc_ring_is_ours_(&c->self))
         ipc_record_publish_(c);
 }
 
@@ -4245,7 +4246,7 @@ IPC_RING_NOINLINE_ void ipc_record_publish_put_off_(struct ipc_record_producer *
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->self)) {
         if (p->put_off_word != 0)
             ipc_record_publish_put_off_(p);
         ck_pr_store_64(&p->lane->tail, p->tail); /* a LEFT says that it is there */
@@ -4260,7 +4261,7 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 
 IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 {
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self)) {
         if (c->head != c->published)
             ipc_record_publish_(c);
         ipc_ring_detach_end_(&c->ring->end[1], c->id);
@@ -5418,7 +5419,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 /* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->s.self))
         ipc_ring_detach_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -5426,7 +5427,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
-    if (c->seat != NULL && ipc_ring_may_leave_(&c->s.self))
+    if (c->seat != NULL && ipc_ring_is_ours_(&c->s.self))
         ipc_broadcast_leave_seat_(c->seat, c->s.at, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
@@ -6212,7 +6213,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 /* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->r.self))
         ipc_ring_detach_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -6220,7 +6221,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
-    if (c->seat != NULL && ipc_ring_may_leave_(&c->r.self))
+    if (c->seat != NULL && ipc_ring_is_ours_(&c->r.self))
         ipc_broadcast_leave_seat_(c->seat, c->r.to, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
@@ -7933,7 +7934,7 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
 
 IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 {
-    if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
+    if (m->ring != NULL && ipc_ring_is_ours_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
             ipc_ring_detach_end_(m->end, m->id);
@@ -8116,7 +8117,7 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
     struct ipc_mpmc *m = &p->m;
 
     if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_ &&
-        ipc_ring_may_leave_(&m->self))
+        ipc_ring_is_ours_(&m->self))
         ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_((size_t)m->bytes));
     m->claimed = 0;
 }
@@ -8134,7 +8135,7 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     struct ipc_mpmc *m = &c->m;
     unsigned tries;
 
-    m->claimed = m->claimed && ipc_ring_may_leave_(&m->self);
+    m->claimed = m->claimed && ipc_ring_is_ours_(&m->self);
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
         uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
@@ -8936,7 +8937,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
 
-    if (c->ring != NULL && !ipc_ring_may_leave_(&c->self))
+    if (c->ring != NULL && !ipc_ring_is_ours_(&c->self))
         return;
     if (c->doing == IPC_CALL_WAITING_) {
         at = ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c));
@@ -8956,7 +8957,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self))
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self))
         ipc_ring_leave_end_(ipc_call_caller_(c->slot), c->id);
     (void)ipc_call_client_disable_(c, -EINVAL);
 }
@@ -9084,7 +9085,7 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     size_t stride = ipc_call_server_stride_(s);
     uint64_t i;
 
-    if (s->ring != NULL && ipc_ring_may_leave_(&s->self)) {
+    if (s->ring != NULL && ipc_ring_is_ours_(&s->self)) {
         for (i = 0; i < s->count; i++)
             (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
         ipc_ring_leave_end_(&s->seat->id, s->id);
@@ -10129,7 +10130,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
 /* Before a post of a consumer that publishes for many messages at once. */
 IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 {
-    if (c->at != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
+    if (c->at != NULL && c->head != c->published && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
     *woken_for = c->published;
 }
@@ -10343,7 +10344,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
 /* Before a post of a consumer that publishes for many records at once. */
 IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 {
-    if (c->to != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
+    if (c->to != NULL && c->head != c->published && ipc_ring_is_ours_(&c->self))
         ipc_record_publish_(c);
     c->post_due = 0;
 }

@@ -275,7 +275,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
-    if (c->head - c->published > c->replay && !ipc_ring_is_forked_(&c->self))
+    if (c->head - c->published > c->replay && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
 }
 
@@ -323,7 +323,7 @@ IPC_RING_NOINLINE_ void ipc_spsc_publish_put_off_(struct ipc_spsc_producer *p)
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->self)) {
         if (p->put_off > 0)
             ipc_spsc_publish_put_off_(p);
         ipc_ring_detach_end_(&p->ring->end[0], p->id);
@@ -333,7 +333,7 @@ IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 {
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self)) {
         if (c->head != c->published)
             ipc_spsc_publish_(c);
         ipc_ring_detach_end_(&c->ring->end[1], c->id);

@@ -95,7 +95,7 @@ IPC_TEMPLATE_END
 /* Before a post of a consumer that publishes for many messages at once. */
 IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 {
-    if (c->at != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
+    if (c->at != NULL && c->head != c->published && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
     *woken_for = c->published;
 }
