@@ -110,8 +110,8 @@ IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
     return 0;
 }
 
-IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int64_t deadline)
 {
     int number = ipc_channel_get_signal_(ch), rc;
     siginfo_t info;
@@ -145,8 +145,8 @@ IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *mess
     }
 }
 
-IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                            int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int64_t deadline)
 {
     struct signalfd_siginfo came;
     unsigned skips = 0;

@@ -141,8 +141,8 @@ IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what,
     return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
-IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                      int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                            int64_t deadline)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
@@ -158,8 +158,8 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
     return 0;
 }
 
-IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                          int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                int64_t deadline)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     int fits = size >= ch->max, rc;
