@@ -708,10 +708,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for reading,
  * but for writing on a channel that only sends. Over unix:, unix-seq: and tcp: such a channel polls
  * for reading, too, until its first message was accepted: the listener's greeting comes before. The
- * descriptor changes when the other side does: ask again after -EPIPE, -EOWNERDEAD, -ESTALE and
- * -EBADMSG, and after the first message to a listener. It belongs to the channel. That of a server
- * stays the same, is polled for reading, and tells of new clients, messages and losses, and of
- * clients that read again.
+ * descriptor changes when another side comes, has greeted, or goes: ask before each poll. It belongs
+ * to the channel. That of a listener with one client at a time does not tell of others that wait behind
+ * a client that says nothing: call recv once a second at least. That of a server stays the same, is
+ * polled for reading, and tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
@@ -8178,13 +8178,14 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 
 /* ------------------------------------------------------------------ what the table names */
 
-/* Over a ring: readable when the bell has rung, or the other side is gone. */
+/* Over a ring: readable when the bell has rung, or the other side is gone. Until the sides have agreed
+ * it is the socket: recv looks at no ring before that. */
 IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     int rc;
 
-    if (ch->ring == NULL)
+    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
         return ipc_channel_socket_descriptor_(ch);
     if ((ch->role & IPC_RECV) == 0)
         return ch->in;
@@ -9885,6 +9886,20 @@ IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
     return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
 }
 
+/* Has a listener's client said nothing for 100 ms, and another one waits, of which the first one's
+ * descriptor does not tell? Then recv leaves the first one. */
+IPC_INLINE int ipc_channel_is_client_late_(const struct ipc_channel *ch)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int is_silent = (ch->flags & IPC_CHANNEL_UNGREETED_) != 0 ||
+                    (ch->kind == &ipc_channel_auto_kind_ &&
+                     ipc_channel_get_auto_(ch)->step == IPC_CHANNEL_OFFER_);
+
+    return is_silent && ch->server == NULL && ch->in >= 0 && own->listener >= 0 &&
+           ipc_left_(own->came_at + IPC_CHANNEL_HELLO_NS_) == 0 &&
+           ipc_channel_wait_(own->listener, POLLIN, IPC_NOW) == 0;
+}
+
 /* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on, or is -1:
  * nobody is there. -EOPNOTSUPP: there is no descriptor. */
 IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
@@ -9900,6 +9915,8 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
         if (rc != 0)
             return rc != -ETIMEDOUT;
     }
+    if (*fd >= 0 && ipc_channel_is_client_late_(ch))
+        return 1;
     return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
 }
 

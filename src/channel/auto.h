@@ -539,13 +539,14 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 
 /* ------------------------------------------------------------------ what the table names */
 
-/* Over a ring: readable when the bell has rung, or the other side is gone. */
+/* Over a ring: readable when the bell has rung, or the other side is gone. Until the sides have agreed
+ * it is the socket: recv looks at no ring before that. */
 IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     int rc;
 
-    if (ch->ring == NULL)
+    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
         return ipc_channel_socket_descriptor_(ch);
     if ((ch->role & IPC_RECV) == 0)
         return ch->in;

@@ -199,10 +199,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for reading,
  * but for writing on a channel that only sends. Over unix:, unix-seq: and tcp: such a channel polls
  * for reading, too, until its first message was accepted: the listener's greeting comes before. The
- * descriptor changes when the other side does: ask again after -EPIPE, -EOWNERDEAD, -ESTALE and
- * -EBADMSG, and after the first message to a listener. It belongs to the channel. That of a server
- * stays the same, is polled for reading, and tells of new clients, messages and losses, and of
- * clients that read again.
+ * descriptor changes when another side comes, has greeted, or goes: ask before each poll. It belongs
+ * to the channel. That of a listener with one client at a time does not tell of others that wait behind
+ * a client that says nothing: call recv once a second at least. That of a server stays the same, is
+ * polled for reading, and tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
