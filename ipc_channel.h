@@ -436,7 +436,9 @@ struct ipc_channel_facts {
     uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
-    unsigned clients;      /* a server: how many are there; else 0 */
+    unsigned clients;      /* a server: how many are there; a lossless publisher of ring:, auto:: its
+                              subscribers, with those that were killed and are not in its way yet;
+                              else 0 */
 };
 
 /*
@@ -695,7 +697,8 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
                                     int64_t deadline);
 
 /*
- * Sends the rest of a message that a deadline has cut off; a server, of all of its clients.
+ * Sends the rest of a message that a deadline has cut off; a server, of all of its clients. A publisher
+ * of auto: takes in the subscribers that have connected.
  *
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
@@ -726,8 +729,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
- * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that nothing was refused. Valid
- * until the next call with the handle. */
+ * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that there was no error. Of
+ * ipc_channel_wait_any it is with channels[0]. Valid until the next call with the handle. */
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
@@ -809,7 +812,7 @@ IPC_INLINE int ipc_channel_refuse_deadline_(struct ipc_channel *ch, int64_t dead
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
     return *ch->why != '\0' ? ch->why
-                            : "nothing was refused: the deadline came, or a signal handler ran";
+                            : "no error: the call ended at its deadline, or as a signal handler ran";
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -4231,7 +4234,9 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
  * every 10 ms.
  *
  *   Rotation  The file at PATH may be renamed, removed, replaced or truncated at any time, by
- *             logrotate in each of its modes. A sender looks at PATH every 10 ms while it sends,
+ *             logrotate in each of its modes; but a `create` that names a mode must permit no more
+ *             than options.mode (create 0600). Else each send is -EACCES, until the file's mode is
+ *             changed; a refused message is not sent later. A sender looks at PATH every 10 ms while it sends,
  *             and goes on in the file that is there. If none is there it makes one: at once after
  *             a removal, after a second of sending after a rename, as another process may be about
  *             to make it. A receiver reads the old file to its end. When the file at PATH has
@@ -8269,10 +8274,12 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
  *
  * ring: and auto: publish over a broadcast of records, one for all subscribers: a message is copied
  * in once. Over auto: the publisher hands its segment to each subscriber that connects, so no
- * message goes over a socket. It does so in ipc_channel_send, which looks for subscribers once in
- * 4 ms at most: one that connects waits in its first recv until the publisher sends. Where a
+ * message goes over a socket. It does so in ipc_channel_send and ipc_channel_flush, which look for
+ * subscribers once in 4 ms at most: one that connects waits in its first recv until then. Where a
  * subscriber cannot take the segment, its recv is refused.
  *
+ *   Begin     IPC_LOSSLESS: `clients` of ipc_channel_info tells how many have subscribed. To wait for
+ *             them before the first message, call ipc_channel_flush and look there, once a millisecond.
  *   Late      A subscriber sees nothing that was sent before it subscribed: in open over ring:, in
  *             its first recv over auto:.
  *   Slow      IPC_LOSSLESS: a send that finds no room waits until the slowest subscriber has read,
@@ -9317,6 +9324,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_deadline_(ch, deadline);
     if (ch->server != NULL)
         return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
+    if (ch->kind == &ipc_channel_auto_publisher_kind_) {
+        ipc_channel_admit_subscribers_(ch);
+        return 0;
+    }
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
@@ -9357,6 +9368,7 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     if (ch->ring != NULL) {
         info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
         info->memory = ch->ring->seg.size;
+        info->clients = ipc_record_broadcast_was_readers(&ch->ring->publisher);
     }
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
@@ -9967,10 +9979,14 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
 
     for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
+    if (rc != 0 && i > 1)
+        memcpy(channels[0]->why, channels[i - 1]->why, sizeof channels[0]->why);
     if (rc == 0)
         rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *channels[0]->why = '\0';
     return rc;
 }
 

@@ -272,6 +272,24 @@ static void a_silent_client_keeps_out_nobody(void **state)
     }
 }
 
+/* What ipc_channel_wait_any refuses is told with the first channel. */
+static void the_first_channel_has_the_sentence(void **state)
+{
+    struct ipc_channel out, *all[2] = {&ch, &out};
+
+    (void)state;
+    choose(row_of("unix"));
+    open_as(IPC_RECV | IPC_LISTEN);
+    IS(ipc_channel_open(&out, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_wait_any(all, 2, IPC_NOW), -EINVAL);
+    MUST(strstr(ipc_channel_why(&ch), "not opened to receive") != NULL);
+    is_quiet();
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), -ETIMEDOUT);
+    MUST(strstr(ipc_channel_why(&ch), "no error") == ipc_channel_why(&ch));
+    ipc_channel_close(&out);
+    over();
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +298,7 @@ int main(int argc, char **argv)
         TEST(a_listener_that_goes_half_way_wakes_no_client),
         TEST(bytes_beside_a_ring_are_taken_off),
         TEST(a_silent_client_keeps_out_nobody),
+        TEST(the_first_channel_has_the_sentence),
     };
 
     prepare(argc, argv);

@@ -94,10 +94,14 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
 
     for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
+    if (rc != 0 && i > 1)
+        memcpy(channels[0]->why, channels[i - 1]->why, sizeof channels[0]->why);
     if (rc == 0)
         rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *channels[0]->why = '\0';
     return rc;
 }
 

@@ -186,7 +186,8 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
                                     int64_t deadline);
 
 /*
- * Sends the rest of a message that a deadline has cut off; a server, of all of its clients.
+ * Sends the rest of a message that a deadline has cut off; a server, of all of its clients. A publisher
+ * of auto: takes in the subscribers that have connected.
  *
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
@@ -217,8 +218,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
- * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that nothing was refused. Valid
- * until the next call with the handle. */
+ * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that there was no error. Of
+ * ipc_channel_wait_any it is with channels[0]. Valid until the next call with the handle. */
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
