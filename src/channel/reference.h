@@ -170,15 +170,22 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
- * was only a part of a message, or a wake for nothing: wait again. For a channel without a peer it
- * looks for the next one ten times a second, but waits for no host to answer. What a deadline has
- * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
- * turn. Blocking.
+ * was only a part of a message, or a wake for nothing: wait again, until the same deadline. One that is
+ * made anew in the loop may never come: with file: each wait ends after a second at the latest, for
+ * a look. For a channel without a peer it looks for the next one ten times a second, but waits for no
+ * host to answer. What a deadline has cut off is not sent meanwhile. Over repeated calls with the same
+ * channels[0] each channel has its turn. Blocking.
+ *
+ * Nothing wakes a process for sysv:, for sysvshm: beside channels with a descriptor, or for file:
+ * without inotify. With such a channel it looks at all of them once a millisecond, which costs three
+ * to five percent of a processor, as recv over sysv: does with a deadline. So a message is found up
+ * to a millisecond late. Channels of sysvshm: alone are woken at once. Where select of a channel of
+ * sysv: is not 0, an empty message that is found is taken from the queue: the next recv that selects
+ * its type has it, and close puts it back, at the end.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
  *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the
  *                deadline is no absolute time
  */
