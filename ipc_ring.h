@@ -98,7 +98,8 @@
  *     or the elements of a stream, that pop returned last; what was peeked and not released is not.
  *     With many at an end, a process that is killed between claim and commit loses what it had
  *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
- *     out of order and possibly twice, as the ring was made; both are counted (_losses).
+ *     out of order and possibly twice, as the ring was made; both are counted (_losses). A consumer
+ *     that detaches before release gives its message back: it is counted as handed out again.
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the
@@ -261,7 +262,8 @@
  *       How many messages, or elements, were in the ring: SPSC, streams; MPMC, MPSC and SPMC: about,
  *       up to 16 less or more for each handle.
  *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
- *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *       MPMC, MPSC, SPMC: the messages that were lost with killed processes, and those that were handed
+ *       out again, of killed consumers or of ones that detached with one in hand.
  *
  *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
  *       What the ring in an object is and how full, for a process that takes no end of it, and may
@@ -6625,7 +6627,8 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
     struct ipc_ring_shared_ is; /* how: IPC_MPMC_... */
-    /* Each is added to by the process that frees what a dead one has left. */
+    /* Each is added to by the process that frees what a dead one has left; `again` also by a consumer
+     * that gives its message back. */
     uint64_t aborted; /* claims that were never committed, in messages */
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
@@ -6703,12 +6706,13 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
     return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_length_(word);
 }
 
-/* What dead processes have cost since init, as far as it was found; too much by what a process had
- * counted that was killed while it freed a run of a dead one. */
+/* What was lost with dead processes, or handed out again, since init, as far as it was found; too much
+ * by what a process had counted that was killed while it freed a run of a dead one. */
 struct ipc_mpmc_losses {
     uint64_t aborted; /* messages that were claimed and never committed */
     uint64_t lost;    /* messages that died with the consumer that had peeked them */
-    uint64_t again;   /* messages that were handed out again */
+    uint64_t again;   /* messages that were handed out again: of dead consumers, and of those that
+                         detached with one in hand */
 };
 
 IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
@@ -8135,7 +8139,8 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 }
 
 /* About how many messages were there, or claimed to be, at some moment during the call: by the
- * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
+ * hints, which lag by up to 16 for each other handle, and without those handed out again that others
+ * have gone past. 0 for a handle that was refused. Wait-free,
  * and touches lines that others write: for monitoring, not for each message. */
 IPC_INLINE uint64_t ipc_mpmc_producer_was_size(const struct ipc_mpmc_producer *p)
 {
@@ -8157,7 +8162,8 @@ IPC_INLINE uint64_t ipc_mpmc_consumer_was_size(const struct ipc_mpmc_consumer *c
                               ipc_mpmc_further_(m, &m->ring->head));
 }
 
-/* What killed processes have cost the ring; zeros for a handle that was refused. Wait-free. */
+/* Messages that were lost with killed processes, or handed out again, also by a consumer's detach;
+ * zeros for a handle that was refused. Wait-free. */
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);
