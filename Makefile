@@ -33,7 +33,7 @@ STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Wer
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 # bench/README.md says what each file does.
-BENCH = $(patsubst bench/%.c,%,$(wildcard bench/*.c)) $(patsubst bench/%.c,%,$(wildcard bench/cases/*.c))
+BENCH = $(patsubst bench/%.c,%,$(filter-out bench/versions.c,$(wildcard bench/*.c))) $(patsubst bench/%.c,%,$(wildcard bench/cases/*.c))
 BENCH_H = $(wildcard bench/*.h bench/*.def bench/kit/*.h bench/peers/*.h bench/peers/*.hpp)
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.

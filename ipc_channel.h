@@ -94,7 +94,7 @@
  *     idle, slow, stopped or hostile costs the others no more than its turn: what it does not read
  *     is kept, one message at most (a ring: until that is full), and the next one is refused with
  *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
- *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
+ *   - ipc_channel_wait_any waits for several channels, of any mechanisms.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
  *   - Over unix:, unix-seq:, tcp: and auto: the first call of each side waits for the other side's
  *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
@@ -137,7 +137,8 @@
  *     file:          never                    never                    all, from options.offset on
  *     signal:        never                    once the process ended   no receiver comes
  *
- *     (1) Calls learn of a killed peer within 10 ms; those that do not wait ask the kernel each 8 ms.
+ *     (1) Calls learn of a killed peer within 10 ms, or over auto: within a second where a child of
+ *         it has the socket still; those that do not wait ask the kernel each 8 ms.
  *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
  *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
  *         directions, if the next listener is there before. A receiver may get messages of the next
@@ -201,9 +202,10 @@
  *     open or send says which limit was met. Fix: sysctl fs.mqueue.*, kernel.msg*,
  *     net.core.wmem_max.
  *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
- *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
- *     Fix: mq:.
- *   - sysvshm: has no descriptor for event loops. That of ring: wakes the loop for nothing, too: for
+ *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond, as does ipc_channel_wait_any; and
+ *     there is no descriptor. Fix: mq:.
+ *   - sysvshm: has no descriptor for event loops. ipc_channel_wait_any beside channels that have one
+ *     looks at it once a millisecond. Fix: ring:. The descriptor of ring: wakes the loop for nothing, too: for
  *     messages to other loops of the segment, and when others open or leave it. Fix: auto:.
  *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
@@ -506,6 +508,11 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_SMALL_ ((size_t)4088)    /* sent in one piece with its header, by a copy */
 #define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants it */
 
+/* A function that each message goes through. The compiler puts these beside each other: a kernel
+ * that isolates its page tables forgets a process's pages at each system call, and each page of code
+ * is looked up again. A pipe's message of 64 bytes takes 4 % less time so. */
+#define IPC_CHANNEL_HOT_ __attribute__((hot)) IPC_INLINE
+
 #endif
 
 /* >>reference  src/channel/reference.h */
@@ -684,10 +691,16 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
  * turn. Blocking.
  *
+ * Nothing wakes a process for sysv:, for sysvshm: beside channels with a descriptor, or for file:
+ * without inotify. With such a channel it looks at all of them once a millisecond, which costs three
+ * to five percent of a processor, as recv over sysv: does with a deadline. So a message is found up
+ * to a millisecond late. Channels of sysvshm: alone are woken at once. Where select of a channel of
+ * sysv: is not 0, an empty message that is found is taken from the queue: the next recv that selects
+ * its type has it, and close puts it back, at the end.
+ *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
  *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the
  *                deadline is no absolute time
  */
@@ -1114,15 +1127,16 @@ IPC_INLINE int64_t ipc_channel_read_at_(const char *path, void *to, size_t n, si
 
 IPC_INLINE void ipc_channel_put_(unsigned char *to, uint32_t value)
 {
-    to[0] = (unsigned char)(value >> 24);
-    to[1] = (unsigned char)(value >> 16);
-    to[2] = (unsigned char)(value >> 8);
-    to[3] = (unsigned char)value;
+    value = htonl(value);
+    memcpy(to, &value, sizeof value);
 }
 
 IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
 {
-    return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
+    uint32_t value;
+
+    memcpy(&value, from, sizeof value);
+    return ntohl(value);
 }
 
 IPC_INLINE void ipc_channel_put_header_(unsigned char *to, size_t n)
@@ -1167,6 +1181,24 @@ IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
     return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
 }
 
+/* memcpy that, for few bytes, is no call: see IPC_CHANNEL_HOT_. */
+IPC_FORCE_INLINE void ipc_channel_copy_(unsigned char *to, const unsigned char *from, size_t n)
+{
+    uint64_t word, last;
+    size_t i;
+
+    if (n - 8 > 56) { /* fewer than 8, or more than 64 */
+        memcpy(to, from, n);
+        return;
+    }
+    memcpy(&last, from + n - 8, 8);
+    for (i = 0; i + 8 < n; i += 8) {
+        memcpy(&word, from + i, 8);
+        memcpy(to + i, &word, 8);
+    }
+    memcpy(to + n - 8, &last, 8);
+}
+
 /* ------------------------------------------------------------------ system calls */
 
 /* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is
@@ -1179,8 +1211,6 @@ IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, con
     ssize_t rc;
     int error, was;
 
-    if ((ch->flags & IPC_CHANNEL_SIGPIPE_IGNORED_) != 0)
-        return n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
 #ifdef SYS_pwritev2
     if ((ch->flags & IPC_CHANNEL_MASK_) == 0) {
         rc = syscall(SYS_pwritev2, ch->out, io, n, -1L, -1L, 0x100 /* RWF_NOSIGNAL */);
@@ -1220,7 +1250,10 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
     ssize_t rc;
 
     if (!ipc_channel_is_socket_(ch)) {
-        rc = ipc_channel_write_without_signal_(ch, io, n);
+        if ((ch->flags & IPC_CHANNEL_SIGPIPE_IGNORED_) == 0)
+            rc = ipc_channel_write_without_signal_(ch, io, n);
+        else
+            rc = n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
     } else if (n == 1) {
         rc = send(ch->out, io[0].iov_base, io[0].iov_len, flags);
     } else {
@@ -1259,13 +1292,11 @@ IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, i
 
 /* ------------------------------------------------------------------ sending frames */
 
-/* Writes all of io, until the deadline. *done: the bytes that were written. Changes io. */
-IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
-                                      int64_t deadline, size_t *done)
+/* Writes the rest of io, of which a call has written rc bytes, or none: -EAGAIN. */
+IPC_INLINE int ipc_channel_write_on_(struct ipc_channel *ch, struct iovec *io, int n,
+                                     int64_t deadline, size_t *done, int64_t rc)
 {
-    for (*done = 0; n > 0;) {
-        int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
-
+    for (;;) {
         if (rc == -EAGAIN)
             rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc < 0)
@@ -1273,11 +1304,25 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
         *done += (size_t)rc;
         for (; n > 0 && (size_t)rc >= io->iov_len; n--, io++)
             rc -= (int64_t)io->iov_len;
-        if (n > 0) {
-            io->iov_base = (unsigned char *)io->iov_base + rc;
-            io->iov_len -= (size_t)rc;
-        }
+        if (n == 0)
+            return 0;
+        io->iov_base = (unsigned char *)io->iov_base + rc;
+        io->iov_len -= (size_t)rc;
+        rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
     }
+}
+
+/* Writes all of io, which has `all` bytes, until the deadline. *done: the bytes that were written.
+ * Changes io. */
+IPC_FORCE_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
+                                            size_t all, int64_t deadline, size_t *done)
+{
+    int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
+
+    *done = 0;
+    if (CK_CC_UNLIKELY(rc != (int64_t)all))
+        return ipc_channel_write_on_(ch, io, n, deadline, done, rc);
+    *done = all;
     return 0;
 }
 
@@ -1292,29 +1337,32 @@ IPC_INLINE int ipc_channel_send_rest_(struct ipc_channel *ch, int64_t deadline)
         return 0;
     io.iov_base = ch->tx.data + ch->tx.begin;
     io.iov_len = ch->tx.end - ch->tx.begin;
-    rc = ipc_channel_write_all_(ch, &io, 1, deadline, &done);
+    rc = ipc_channel_write_all_(ch, &io, 1, io.iov_len, deadline, &done);
     ch->tx.begin += done;
     return rc == -EPIPE ? ipc_channel_stop_sending_(ch, rc) : rc;
 }
 
-IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int64_t deadline)
 {
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     struct iovec io[2];
     size_t done, head = IPC_CHANNEL_HEADER_;
-    int rc = ipc_channel_send_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
+    int rc, small = n <= IPC_CHANNEL_SMALL_;
 
-    if (rc != 0)
-        return rc;
+    if (CK_CC_UNLIKELY(ch->tx.begin != ch->tx.end)) {
+        rc = ipc_channel_send_rest_(ch, deadline);
+        if (rc != 0)
+            return rc;
+    }
     ipc_channel_put_header_(frame, n);
     if (small)
-        memcpy(frame + head, message, n);
+        ipc_channel_copy_(frame + head, (const unsigned char *)message, n);
     io[0].iov_base = frame;
     io[0].iov_len = small ? head + n : head;
     io[1].iov_base = (void *)(uintptr_t)message;
     io[1].iov_len = n;
-    rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, deadline, &done);
+    rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, head + n, deadline, &done);
     if (rc == -EPIPE)
         return ipc_channel_stop_sending_(ch, rc);
     if (rc == 0 || done == 0)
@@ -1338,14 +1386,13 @@ IPC_INLINE int ipc_channel_has_hung_up_(struct pollfd *in)
     return poll(in, 1, 0) > 0 && (in->revents & POLLHUP) != 0 && (in->revents & POLLIN) == 0;
 }
 
-/* Reads some bytes, and waits for them until the deadline. Meanwhile it sends what a deadline has
- * cut off. Bytes, or a negative errno: -EPIPE at the end, -EOWNERDEAD at an end within a frame. */
-IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
-                                          int64_t deadline)
+/* Waits for bytes until the deadline, and reads them, after a call that read none: rc is 0 or a
+ * negative errno. Meanwhile it sends what a deadline has cut off. */
+IPC_INLINE int64_t ipc_channel_read_later_(struct ipc_channel *ch, struct iovec *io, int n,
+                                           int64_t deadline, int64_t rc)
 {
     for (;;) {
         int pending = ch->tx.begin != ch->tx.end;
-        int64_t rc = ipc_channel_read_(ch, io, n, deadline == IPC_FOREVER && !pending);
         struct pollfd p[2];
 
         if (rc > 0 || (rc < 0 && rc != -EAGAIN))
@@ -1363,7 +1410,20 @@ IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *
             return rc;
         if (pending && p[1].revents != 0)
             (void)ipc_channel_send_rest_(ch, IPC_NOW);
+        pending = ch->tx.begin != ch->tx.end;
+        rc = ipc_channel_read_(ch, io, n, deadline == IPC_FOREVER && !pending);
     }
+}
+
+/* Reads some bytes, and waits for them until the deadline. Bytes, or a negative errno: -EPIPE at
+ * the end, -EOWNERDEAD at an end within a frame. */
+IPC_FORCE_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
+                                                int64_t deadline)
+{
+    int pending = ch->tx.begin != ch->tx.end;
+    int64_t rc = ipc_channel_read_(ch, io, n, deadline == IPC_FOREVER && !pending);
+
+    return CK_CC_LIKELY(rc > 0) ? rc : ipc_channel_read_later_(ch, io, n, deadline, rc);
 }
 
 /* Reads more bytes behind those in rx. 0, or as ipc_channel_read_some_. */
@@ -1374,7 +1434,8 @@ IPC_INLINE int ipc_channel_read_more_(struct ipc_channel *ch, int64_t deadline)
     int64_t rc;
 
     rx->end -= rx->begin;
-    memmove(rx->data, rx->data + rx->begin, rx->end);
+    if (rx->end != 0)
+        memmove(rx->data, rx->data + rx->begin, rx->end);
     rx->begin = 0;
     io.iov_base = rx->data + rx->end;
     io.iov_len = IPC_CHANNEL_GULP_; /* there is as much room behind the largest message */
@@ -1464,8 +1525,8 @@ IPC_INLINE int ipc_channel_read_like_last_(struct ipc_channel *ch, unsigned char
     return 0;
 }
 
-IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                            int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     unsigned reads = 0;
@@ -1483,7 +1544,8 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                 return ipc_channel_refuse_size_(ch, (size_t)n, size);
             have -= IPC_CHANNEL_HEADER_;
             if (CK_CC_LIKELY(have >= (size_t)n)) {
-                memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, (size_t)n);
+                ipc_channel_copy_((unsigned char *)to, rx->data + rx->begin + IPC_CHANNEL_HEADER_,
+                                  (size_t)n);
                 rx->begin += IPC_CHANNEL_HEADER_ + (size_t)n;
                 break;
             }
@@ -2231,6 +2293,13 @@ IPC_INLINE uint32_t ipc_channel_greeting_(const struct ipc_channel *ch)
            (ch->how.max != 0 ? IPC_CHANNEL_GREETING_ASKED_ : 0) | IPC_CHANNEL_GREETING_VERSION_;
 }
 
+/* The longest message until both sides have greeted, of a stream: the last peer may have taken less. */
+IPC_INLINE void ipc_channel_begin_max_(struct ipc_channel *ch)
+{
+    if (ch->kind->type == SOCK_STREAM)
+        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+}
+
 /* A connection has begun: greets. Nothing is on the way yet, so there is room, or the other side is
  * at fault, which the first call finds out. */
 IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
@@ -2240,8 +2309,7 @@ IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
     ipc_channel_get_socket_(ch)->came_at = ipc_clock();
     if ((ch->kind->flags & IPC_CHANNEL_GREETS_) == 0)
         return;
-    if (ch->kind->type == SOCK_STREAM) /* the last peer may have taken less */
-        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+    ipc_channel_begin_max_(ch);
     ipc_channel_put_(to, IPC_CHANNEL_HELLO_);
     ipc_channel_put_(to + 4, ipc_channel_greeting_(ch));
     ipc_channel_put_(to + 8, (uint32_t)ch->max);
@@ -3109,8 +3177,8 @@ IPC_INLINE int ipc_channel_packet_retry_(struct ipc_channel *ch, int rc, size_t 
                                     : ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
 }
 
-IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int64_t deadline)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
@@ -3194,8 +3262,9 @@ IPC_INLINE int ipc_channel_is_from_stranger_(struct ipc_channel *ch, struct msgh
 }
 
 /* Reads one packet. Its bytes with the header, however many were kept; or what recvmsg says. */
-IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
-                                            void *to, size_t size, int flags)
+IPC_CHANNEL_HOT_ ssize_t ipc_channel_packet_read_(struct ipc_channel *ch,
+                                                  struct ipc_channel_packet_ *p, void *to,
+                                                  size_t size, int flags)
 {
     struct iovec io[3];
     ssize_t got;
@@ -3255,8 +3324,9 @@ IPC_INLINE int ipc_channel_choose_socket_(struct ipc_channel *ch, int64_t deadli
 
 /* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
  * is the call's refusal. */
-IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
-                                            void *to, size_t size, int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_packet_next_(struct ipc_channel *ch,
+                                                  struct ipc_channel_packet_ *p, void *to,
+                                                  size_t size, int64_t deadline)
 {
     const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
@@ -3328,8 +3398,8 @@ IPC_INLINE void ipc_channel_packet_keep_(struct ipc_channel *ch,
     }
 }
 
-IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                            int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int64_t deadline)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     struct ipc_channel_packet_ p;
@@ -3544,8 +3614,8 @@ IPC_INLINE int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t deadline)
     return rc;
 }
 
-IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                    int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                          int64_t deadline)
 {
     int rc;
 
@@ -3564,8 +3634,8 @@ IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message,
     }
 }
 
-IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                              int64_t deadline)
 {
     int direct = size >= ch->max, rc; /* the kernel wants room for the largest message */
     char *at = (char *)(direct ? to : ch->rx.data);
@@ -3636,7 +3706,8 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
  *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed,
  *            once; then it is made or waited for anew.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
- *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops;
+ *            ipc_channel_wait_any looks once a millisecond, too.
  *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
@@ -3646,6 +3717,7 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
 
 struct ipc_channel_sysv_ {
     int queue; /* its id */
+    long held; /* the type of an empty message that a look has taken, for recv; 0: none */
 };
 
 IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
@@ -3749,6 +3821,36 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     return 0;
 }
 
+/* Is it what ch->select asks for? */
+IPC_INLINE int ipc_channel_sysv_is_selected_(const struct ipc_channel *ch, long type)
+{
+    return ch->select == 0 || type == ch->select || (ch->select < 0 && type <= -(long)ch->select);
+}
+
+/* Has recv something to tell? By type the kernel tells only a call that takes the message, if it
+ * fits: into no bytes only an empty one does, which is held then. */
+IPC_INLINE int ipc_channel_sysv_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+    struct msqid_ds is;
+    int rc;
+
+    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held))
+        return 1;
+    if (own->queue < 0) {
+        rc = ipc_channel_sysv_again_(ch, IPC_NOW);
+        *ch->why = '\0';
+        if (rc != 0)
+            return rc != -ETIMEDOUT;
+    }
+    if (ch->select == 0 || own->held != 0)
+        return msgctl(own->queue, IPC_STAT, &is) != 0 || is.msg_qnum != 0;
+    if (msgrcv(own->queue, ch->rx.data, 0, ch->select, IPC_NOWAIT) < 0)
+        return errno != ENOMSG;
+    memcpy(&own->held, ch->rx.data, sizeof own->held);
+    return 1;
+}
+
 /* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
 IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
@@ -3765,8 +3867,8 @@ IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what,
     return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
-IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                      int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                            int64_t deadline)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
@@ -3782,16 +3884,21 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
     return 0;
 }
 
-IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                          int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                int64_t deadline)
 {
-    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
     int fits = size >= ch->max, rc;
     size_t room = fits ? ch->max + 1 : size;
     int flags = (deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) | (fits ? 010000 /* MSG_NOERROR */ : 0);
     long type;
     ssize_t n;
 
+    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held)) {
+        ch->came = (uint32_t)own->held;
+        own->held = 0;
+        return 0;
+    }
     if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
         return rc;
     /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. The
@@ -3812,6 +3919,15 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
     return n;
 }
 
+/* Puts back what is held, at the end of the queue, if that has room. */
+IPC_INLINE void ipc_channel_sysv_close_(struct ipc_channel *ch)
+{
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
+
+    if (own->held != 0 && ch->pid == getpid())
+        (void)msgsnd(own->queue, &own->held, 0, IPC_NOWAIT);
+}
+
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
@@ -3830,7 +3946,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     0,
     0,
     ipc_channel_sysv_open_,
-    NULL, /* close */
+    ipc_channel_sysv_close_,
     ipc_channel_sysv_unlink_,
     ipc_channel_sysv_send_,
     ipc_channel_sysv_recv_,
@@ -3840,7 +3956,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
-    NULL, /* is_ready */
+    ipc_channel_sysv_is_ready_,
     NULL, /* serve */
 };
 
@@ -3852,7 +3968,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
  *
  * Numbers in network byte order:
  *
- *     head     "ipc-log2", id (8 bytes, drawn at random)       with the first record
+ *     head     "ipc-log3", id (8 bytes, drawn at random)       with the first record
  *     record   n (4), n ^ "ipc1" ^ key (4), hash (8), message (n)
  *
  * key has 16 bits of id and the record's offset, so no bytes in a message look like a record. hash
@@ -3867,6 +3983,9 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
  *     record the sender compares the file's end. What others have cut or appended is mended, then
  *     the record is written again. A sender killed in between leaves a record without a head, which
  *     is all of the file; the next sender cuts it off, as no send has returned for it.
+ *   - A receiver keeps the part of a record that it has read, and reads on behind it. A new sender may
+ *     cut that part off and write another record. Its hash, and so its header, is another one: the
+ *     receiver compares the header before it reads on. One that polls does so every 10 ms.
  *   - A new sender cuts off the one record that its predecessor may not have finished, or zeros,
  *     which a crash of the machine may leave, and nothing else.
  */
@@ -3880,6 +3999,8 @@ struct ipc_channel_log_ {
     uint64_t id;    /* of the head; 0 exactly while offset is 0 */
     uint64_t mark;  /* the hash before the next record, the id before the first */
     int64_t at;     /* where the file has that; 0: not known */
+    size_t hashed;  /* bytes of the message at rx.begin that `hash` is of: whole pages, or all */
+    uint64_t hash;
     dev_t device;   /* of the open file */
     ino_t inode;
     int64_t look;    /* when to look at the path again */
@@ -3906,7 +4027,7 @@ IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channe
 
 #define IPC_CHANNEL_RECORD_ IPC_CHANNEL_HEAD_MOST_ /* bytes before the message */
 #define IPC_CHANNEL_LOG_HEAD_ 16
-#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log2"
+#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log3"
 #define IPC_CHANNEL_LOG_PAGE_ ((size_t)4096) /* bytes of a message that are hashed together */
 #define IPC_CHANNEL_LOOK_SENDER_ INT64_C(10000000) /* ns between looks at the path */
 #define IPC_CHANNEL_LOG_GRACE_ INT64_C(1000000000) /* ns in which another may make the file */
@@ -3924,37 +4045,59 @@ IPC_INLINE void ipc_channel_put_64_(unsigned char *to, uint64_t value)
     ipc_channel_put_(to + 4, (uint32_t)value);
 }
 
-IPC_INLINE uint64_t ipc_channel_hash_word_(uint64_t h, uint64_t word)
+#define IPC_CHANNEL_ODD_ UINT64_C(0x9e3779b97f4a7c15) /* 2^64 by the golden ratio */
+
+/* The next 8 bytes, the first one the lowest: one load where that is the processor's order. */
+IPC_FORCE_INLINE uint64_t ipc_channel_hash_load_(const unsigned char *at)
 {
-    h = (h ^ word) * 1099511628211u;
-    return h ^ h >> 29;
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+           (uint64_t)at[7] << 56;
 }
 
-/* The hash of at most IPC_CHANNEL_LOG_PAGE_ bytes: as FNV-1a, but by words of 8 bytes, and in four
- * chains, as a product has to wait for the one before it. Two seeds never give one hash. */
+IPC_FORCE_INLINE uint64_t ipc_channel_hash_word_(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * IPC_CHANNEL_ODD_;
+    return h << 29 | h >> 35;
+}
+
+/* 16 bytes, with one product. */
+IPC_FORCE_INLINE uint64_t ipc_channel_hash_pair_(uint64_t h, const unsigned char *at)
+{
+    return ipc_channel_hash_word_(h, ipc_channel_hash_load_(at)) + ipc_channel_hash_load_(at + 8);
+}
+
+/* The hash of at most IPC_CHANNEL_LOG_PAGE_ bytes. Many bytes go in eight chains, as a product has to
+ * wait for the one before it. Each step has another result for another h: so two seeds never give
+ * one hash. */
 IPC_INLINE uint64_t ipc_channel_hash_page_(uint64_t h, const unsigned char *at, size_t n)
 {
-    uint64_t second = 1, third = 2, fourth = 3;
-    unsigned char last[8] = {0};
-    size_t i;
+    uint64_t b = 1, c = 2, d = 3, e = 4, f = 5, g = 6, k = 7;
+    unsigned char last[16] = {0};
+    size_t i = 0;
 
-    for (i = 0; i + 32 <= n; i += 32) {
-        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
-        second = ipc_channel_hash_word_(second, ipc_channel_get_64_(at + i + 8));
-        third = ipc_channel_hash_word_(third, ipc_channel_get_64_(at + i + 16));
-        fourth = ipc_channel_hash_word_(fourth, ipc_channel_get_64_(at + i + 24));
+    if (n >= 256) {
+        for (; i + 128 <= n; i += 128) {
+            h = ipc_channel_hash_pair_(h, at + i);
+            b = ipc_channel_hash_pair_(b, at + i + 16);
+            c = ipc_channel_hash_pair_(c, at + i + 32);
+            d = ipc_channel_hash_pair_(d, at + i + 48);
+            e = ipc_channel_hash_pair_(e, at + i + 64);
+            f = ipc_channel_hash_pair_(f, at + i + 80);
+            g = ipc_channel_hash_pair_(g, at + i + 96);
+            k = ipc_channel_hash_pair_(k, at + i + 112);
+        }
+        h = ipc_channel_hash_word_(ipc_channel_hash_word_(h, b), c);
+        h = ipc_channel_hash_word_(ipc_channel_hash_word_(h, d), e);
+        h = ipc_channel_hash_word_(ipc_channel_hash_word_(h, f), g);
+        h = ipc_channel_hash_word_(h, k);
     }
-    if (i > 0) {
-        h = ipc_channel_hash_word_(h, second);
-        h = ipc_channel_hash_word_(h, third);
-        h = ipc_channel_hash_word_(h, fourth);
-    }
-    for (; i + 8 <= n; i += 8)
-        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
+    for (; i + 16 <= n; i += 16)
+        h = ipc_channel_hash_pair_(h, at + i);
     if (i == n)
         return h;
     memcpy(last, at + i, n - i);
-    return ipc_channel_hash_word_(h, ipc_channel_get_64_(last));
+    return ipc_channel_hash_pair_(h, last);
 }
 
 /* The hash in a record. */
@@ -3974,7 +4117,7 @@ IPC_INLINE uint64_t ipc_channel_seed_(uint64_t mark, uint64_t n)
 /* What is added to the check of the record at an offset. */
 IPC_INLINE uint32_t ipc_channel_log_key_(uint64_t id, int64_t offset)
 {
-    uint64_t h = (id ^ (uint64_t)offset * UINT64_C(0x9e3779b97f4a7c15)) * 1099511628211u;
+    uint64_t h = (id ^ (uint64_t)offset * IPC_CHANNEL_ODD_) * 1099511628211u;
 
     return (uint32_t)(h >> 48);
 }
@@ -4003,6 +4146,15 @@ IPC_INLINE int ipc_channel_log_refuse_larger_(struct ipc_channel *ch)
                                (long long)ipc_channel_get_log_(ch)->offset, ch->max);
 }
 
+/* Keeps a sentence about a file that does not begin as a log. */
+IPC_INLINE int ipc_channel_log_refuse_head_(struct ipc_channel *ch, int rc)
+{
+    return ipc_channel_refuse_(ch, rc,
+                               "file: '%s' does not begin with " IPC_CHANNEL_LOG_MAGIC_
+                               ": it is no log, or one of another version of ipc_channel.h",
+                               ch->address);
+}
+
 /* Writes the head of a file. */
 IPC_INLINE void ipc_channel_put_log_head_(unsigned char *to, uint64_t id)
 {
@@ -4024,6 +4176,13 @@ IPC_INLINE uint64_t ipc_channel_put_record_(unsigned char *to, uint64_t id, int6
     return hash;
 }
 
+/* Forgets the bytes in rx. */
+IPC_INLINE void ipc_channel_log_drop_(struct ipc_channel *ch)
+{
+    ch->rx.begin = ch->rx.end = 0;
+    ipc_channel_get_log_(ch)->hashed = 0;
+}
+
 /* Forgets what was read of the file: it is before its head. */
 IPC_INLINE void ipc_channel_log_rewind_(struct ipc_channel *ch)
 {
@@ -4032,7 +4191,7 @@ IPC_INLINE void ipc_channel_log_rewind_(struct ipc_channel *ch)
     own->offset = own->at = 0;
     own->id = own->mark = 0;
     own->unread = own->check = 1;
-    ch->rx.begin = ch->rx.end = 0;
+    ipc_channel_log_drop_(ch);
     ch->next = 0;
 }
 
@@ -4062,8 +4221,7 @@ IPC_INLINE int64_t ipc_channel_check_record_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     const unsigned char *at = ch->rx.data + ch->rx.begin;
-    size_t have = ch->rx.end - ch->rx.begin;
-    uint64_t hash;
+    size_t have = ch->rx.end - ch->rx.begin, all, some;
     int64_t n;
 
     if (own->id == 0) {
@@ -4078,11 +4236,19 @@ IPC_INLINE int64_t ipc_channel_check_record_(struct ipc_channel *ch)
     if (have < IPC_CHANNEL_RECORD_)
         return -EAGAIN;
     n = ipc_channel_record_length_(ch, at, own->offset);
-    if (n < 0 || have - IPC_CHANNEL_RECORD_ < (size_t)n)
-        return n < 0 ? n : -EAGAIN;
-    hash = ipc_channel_hash_(ipc_channel_seed_(own->mark, (uint64_t)n), at + IPC_CHANNEL_RECORD_,
-                             (size_t)n);
-    return hash == ipc_channel_get_64_(at + 8) ? n : -EBADMSG;
+    if (n < 0)
+        return n;
+    all = (size_t)n;
+    some = have - IPC_CHANNEL_RECORD_;
+    some = some < all ? some - some % IPC_CHANNEL_LOG_PAGE_ : all;
+    if (own->hashed == 0)
+        own->hash = ipc_channel_seed_(own->mark, all);
+    own->hash =
+        ipc_channel_hash_(own->hash, at + IPC_CHANNEL_RECORD_ + own->hashed, some - own->hashed);
+    own->hashed = some;
+    if (have - IPC_CHANNEL_RECORD_ < all)
+        return -EAGAIN;
+    return own->hash == ipc_channel_get_64_(at + 8) ? n : -EBADMSG;
 }
 
 /* Are there bytes behind the bad record in rx? A length that is bad counts as yes. */
@@ -4102,6 +4268,7 @@ IPC_INLINE void ipc_channel_pass_record_(struct ipc_channel *ch, int64_t n)
     own->mark = ipc_channel_get_64_(ch->rx.data + ch->rx.begin + 8);
     own->at = own->offset + 8;
     own->offset += (int64_t)IPC_CHANNEL_RECORD_ + n;
+    own->hashed = 0;
     ch->rx.begin += IPC_CHANNEL_RECORD_ + (size_t)n;
 }
 
@@ -4113,7 +4280,8 @@ IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
     size_t have = rx->end - rx->begin, room = rx->size - have;
     ssize_t n;
 
-    memmove(rx->data, rx->data + rx->begin, have);
+    if (rx->begin != 0)
+        memmove(rx->data, rx->data + rx->begin, have);
     rx->begin = 0;
     rx->end = have;
     n = pread(ch->in, rx->data + have, room, (off_t)(own->offset + (int64_t)have));
@@ -4214,7 +4382,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
         else
             got = ipc_channel_log_read_(ch);
     }
-    ch->rx.begin = ch->rx.end = 0;
+    ipc_channel_log_drop_(ch);
     own->unread = 1;
     return got < 0 ? (int)got : rc;
 }
@@ -4311,7 +4479,7 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     struct stat st;
-    int rc, bad;
+    int rc;
 
     own->lost = 1;
     if (fstat(ch->in, &st) != 0)
@@ -4322,17 +4490,14 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
     if (rc != 0 && rc != -EPROTO && rc != -EBADMSG)
         return ipc_channel_refuse_(ch, rc, "file: cannot read '%s': %s", ch->address,
                                    strerror(-rc));
-    if (rc == -EPROTO)
-        bad = !ipc_channel_log_is_headless_(ch, st.st_size);
-    else
-        bad = rc != 0 || (st.st_size > own->offset &&
-                          !ipc_channel_may_be_unfinished_(ch, st.st_size - own->offset));
-    if (bad)
-        return ipc_channel_refuse_(ch, own->offset > 0 ? -EBADMSG : -EPROTO,
-                                   "file: '%s' has no record of ipc_channel.h at offset %lld%s",
-                                   ch->address, (long long)own->offset,
-                                   rc == -EBADMSG ? ", or all near its end are above options.max"
-                                                  : "");
+    if (rc == -EPROTO && !ipc_channel_log_is_headless_(ch, st.st_size))
+        return ipc_channel_log_refuse_head_(ch, rc);
+    if (rc == -EBADMSG || (rc == 0 && st.st_size > own->offset &&
+                           !ipc_channel_may_be_unfinished_(ch, st.st_size - own->offset)))
+        return ipc_channel_refuse_(
+            ch, -EBADMSG, "file: '%s' has no record of ipc_channel.h at offset %lld%s", ch->address,
+            (long long)own->offset,
+            rc == -EBADMSG ? ", or all near its end are above options.max" : "");
     if (st.st_size > own->offset && ftruncate(ch->in, (off_t)own->offset) != 0)
         return ipc_channel_refuse_errno_(ch, "cut");
     own->lost = 0;
@@ -4444,6 +4609,7 @@ IPC_INLINE int ipc_channel_log_move_(struct ipc_channel *ch)
     ipc_channel_close_fd_(&ch->in);
     ch->in = ch->out = fd;
     *own = was;
+    ipc_channel_log_drop_(ch);
     return rc;
 }
 
@@ -4493,6 +4659,8 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
     if (fstat(ch->in, &st) != 0)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, offset < 0 || offset > st.st_size ? st.st_size : offset);
+    if (offset < 0 && rc == -EPROTO)
+        return ipc_channel_log_refuse_head_(ch, rc);
     if (offset < 0)
         return rc == 0 || rc == -EMSGSIZE
                    ? rc
@@ -4849,8 +5017,10 @@ IPC_INLINE int ipc_channel_log_doubt_(struct ipc_channel *ch, int tries, int64_t
 
     if (tries >= 3 &&
         (own->id != 0 || fstat(ch->in, &st) != 0 || !ipc_channel_log_is_headless_(ch, st.st_size)))
-        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                   ch->address, (long long)own->offset);
+        return own->id == 0
+                   ? ipc_channel_log_refuse_head_(ch, -EBADMSG)
+                   : ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
+                                         ch->address, (long long)own->offset);
     own->unread = 1;
     rc = ipc_channel_nap_(tries < 3 ? ipc_in_ms(1) : deadline);
     return rc == -ETIMEDOUT && tries < 3 ? 0 : rc;
@@ -4870,6 +5040,20 @@ IPC_INLINE int64_t ipc_channel_log_keep_larger_(struct ipc_channel *ch)
     own->unread = 1; /* the next call looks anew */
     ch->next = n;
     return ipc_channel_log_refuse_larger_(ch);
+}
+
+/* Is there a part of a record in rx, to be read on? A new sender may have cut it off, and written another
+ * record, which then has another header. `sure`: without a look at that. */
+IPC_INLINE int ipc_channel_log_has_part_(const struct ipc_channel *ch, int sure)
+{
+    const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    unsigned char header[IPC_CHANNEL_RECORD_];
+
+    if (own->id == 0 || ch->rx.end - ch->rx.begin < sizeof header)
+        return 0;
+    return sure ||
+           (pread(ch->in, header, sizeof header, (off_t)own->offset) == (ssize_t)sizeof header &&
+            memcmp(header, ch->rx.data + ch->rx.begin, sizeof header) == 0);
 }
 
 IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -4898,8 +5082,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
             own->unread = own->check = 1;
         }
         if (own->unread || polls) {
-            /* A part of a record is read again: a new sender may cut it off, and write another. */
-            ch->rx.begin = ch->rx.end = 0;
+            if (n != -EAGAIN || !ipc_channel_log_has_part_(ch, polls && !own->check))
+                ipc_channel_log_drop_(ch);
             n = ipc_channel_log_read_(ch);
             if (n < 0)
                 return n;
@@ -5085,13 +5269,16 @@ IPC_INLINE int ipc_channel_signal_refuse_gone_(struct ipc_channel *ch)
     return ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone", (long)ch->peer.pid);
 }
 
-/* Checks that the receiver blocks the signal. That is asked once for each signal: the descriptor
- * never comes to stand for another process. */
+/* Checks that the receiver lives, as one that has died takes signals until its parent has asked how it ended;
+ * and that it blocks the signal, which is asked once for each signal: the descriptor never comes to stand for
+ * another process. */
 IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
 {
     struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->state;
     uint64_t bit = UINT64_C(1) << (ch->priority & 63);
 
+    if (ipc_channel_wait_(ch->out, POLLIN, IPC_NOW) == 0)
+        return ipc_channel_signal_refuse_gone_(ch);
     if ((own->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number)) {
         if (kill(ch->peer.pid, 0) != 0 && errno == ESRCH)
             return ipc_channel_signal_refuse_gone_(ch);
@@ -5103,8 +5290,8 @@ IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
     return 0;
 }
 
-IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int64_t deadline)
 {
     int number = ipc_channel_get_signal_(ch), rc;
     siginfo_t info;
@@ -5138,8 +5325,8 @@ IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *mess
     }
 }
 
-IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                            int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int64_t deadline)
 {
     struct signalfd_siginfo came;
     unsigned skips = 0;
@@ -6405,14 +6592,29 @@ IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, si
     return ipc_channel_shared_recv_(ch, to, size, deadline);
 }
 
-/* Is the process gone that was seen at the other end, where one sends? */
+/* Is the process gone that was seen at the other end, where one sends, or one that came and went
+ * since the last look? */
 IPC_INLINE int ipc_channel_has_lost_(const struct ipc_channel *ch, const uint64_t *holder)
 {
     const struct ipc_channel_ring_ *r = ch->ring;
+    const uint64_t *left = ipc_channel_left_(ch, 0);
     uint64_t now = ck_pr_load_64(holder);
 
-    return r->one_sender && r->writer != 0 &&
-           (now == 0 || ipc_channel_has_left_(ch, r->writer, now));
+    if (!r->one_sender)
+        return 0;
+    if (r->writer != 0)
+        return now == 0 || ipc_channel_has_left_(ch, r->writer, now);
+    return now == 0 && left != NULL && ck_pr_load_64(left) != r->left[0];
+}
+
+/* Has the ring of records a message, or an error, as after fork? A client finds no answer to another
+ * one. */
+IPC_INLINE int ipc_channel_has_record_(struct ipc_channel_ring_ *r)
+{
+    int rc = ipc_channel_has_answers_(r);
+    size_t n;
+
+    return rc > 0 ? ipc_record_look_(&r->in, &n) != -EAGAIN : rc != 0;
 }
 
 /* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
@@ -6420,17 +6622,15 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
-    size_t n;
 
     if (asks || ipc_channel_has_misfit_(r))
         return 1;
     if (r->subscriber.ring != NULL)
         return ipc_channel_has_news_(r);
-    if (r->in.ring == NULL)
+    if (r->take.m.ring != NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
                ipc_channel_has_lost_(ch, &r->take.m.ring->end[0]);
-    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
+    return ipc_channel_has_record_(r) || ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
 }
 
 #endif
@@ -7103,8 +7303,10 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
- *            Segment and semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops:
+ *            ipc_channel_wait_any sleeps on the bells of several such channels, and beside channels
+ *            that have descriptors it looks once a millisecond. Segment and semaphores outlive their
+ *            processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -7572,6 +7774,20 @@ IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_
     return rc;
 }
 
+/* Has recv something to tell? Asks the kernel for a death, and for the semaphores, as nothing tells of
+ * these. */
+IPC_INLINE int ipc_channel_shm_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r->in.ring != NULL && ipc_channel_is_time_to_ask_(&r->asked_at[0])) {
+        (void)ipc_channel_sem_alive_(own, own->me.id);
+        r->data.asks |= ipc_channel_is_killed_(&r->data, ck_pr_load_64(&r->in.ring->end[0]));
+    }
+    return own->removed || r->data.asks || ipc_channel_ring_is_ready_(ch);
+}
+
 /* The kernel gives memory for what was touched: one of the rings, or both. */
 IPC_INLINE void ipc_channel_shm_describe_(const struct ipc_channel *ch,
                                           struct ipc_channel_facts *info)
@@ -7633,7 +7849,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     ipc_channel_shm_describe_,
-    NULL, /* is_ready */
+    ipc_channel_shm_is_ready_,
     NULL, /* serve */
 };
 
@@ -7653,7 +7869,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
- *            killed go 256 messages at most before that is reported.
+ *            killed go 256 messages at most before that is reported. A recv that sleeps learns
+ *            within a second of a killed process whose child has the socket still.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
@@ -7701,15 +7918,17 @@ struct ipc_channel_auto_ {
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
     int begins;      /* that is readable until the bell is armed for the first time */
     int32_t trust;   /* how many messages go into the ring before the socket is asked */
+    int64_t asked;   /* when it was asked last */
 };
 
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
- * killed process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_, or IPC_CHANNEL_ASK_NS_ if that is later:
+ * as many at most go into the ring of a killed process, and no more than went to it before.
  */
 #define IPC_CHANNEL_ASK_AFTER_ 256
+#define IPC_CHANNEL_ASK_NS_ 50000 /* a system call can take as long as 200 short messages */
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -7750,6 +7969,8 @@ IPC_INLINE int ipc_channel_auto_attach_(struct ipc_channel *ch, int listener)
 {
     int rc = ipc_channel_ring_attach_(ch, listener);
 
+    if (!ipc_channel_get_auto_(ch)->published)
+        ch->ring->data.peer.watch = NULL; /* see ipc_channel_auto_wait_ */
     if (rc != 0 || ch->ring->out.ring == NULL)
         return rc;
     ch->ring->out_data.post_fd = fcntl(ch->out, F_DUPFD_CLOEXEC, 3);
@@ -8072,9 +8293,14 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
                                       int64_t deadline)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    int rc = -EPIPE;
+    int64_t now = ipc_clock();
+    int rc = 0;
 
-    if (!ipc_channel_auto_is_gone_(ch))
+    if (own->trust < IPC_CHANNEL_ASK_AFTER_ || now - own->asked > IPC_CHANNEL_ASK_NS_) {
+        rc = ipc_channel_auto_is_gone_(ch) ? -EPIPE : 0;
+        own->asked = now;
+    }
+    if (rc == 0)
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
@@ -8146,6 +8372,33 @@ IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
     return ch->polls >= 0 || ipc_channel_get_auto_(ch)->polls >= 0;
 }
 
+/* Receives over the ring. What does not come soon is waited for at the socket, where the end of the
+ * other side shows, too, instead of at an inotify: a user has 128 of these, and more clients. Only
+ * where a child of a killed process has the socket still, it does not: the kernel is asked for that
+ * once a second. */
+IPC_INLINE int64_t ipc_channel_auto_wait_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
+{
+    int64_t soon = ipc_clock() + IPC_NOTIFY_SHORT_, until, rc;
+    int gone, waited;
+
+    if (ipc_channel_get_auto_(ch)->published || deadline <= soon)
+        return ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_ring_recv_(ch, to, size, soon);
+    while (rc == -ETIMEDOUT) {
+        gone = ipc_channel_auto_arm_(ch);
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        if (rc != -ETIMEDOUT || gone)
+            return rc != -ETIMEDOUT ? rc : -EPIPE;
+        until = ipc_clock() + IPC_NOTIFY_LONG_;
+        until = deadline < until ? deadline : until;
+        waited = ipc_channel_wait_(ch->in, POLLIN, until);
+        if (waited == -EINTR || (waited != 0 && until == deadline))
+            return waited;
+    }
+    return rc;
+}
+
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
@@ -8165,7 +8418,7 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
         rc = rc == -ETIMEDOUT ? -EPIPE : rc;
         return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
     }
-    rc = ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_auto_wait_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
     if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
@@ -8192,8 +8445,11 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
-     * the descriptor is readable at first, and the recv that finds nothing then arms it. */
-    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
+     * the descriptor is readable at first, and the recv that finds nothing then arms it; but not
+     * before the sides have agreed, as until then no recv comes to look. */
+    rc = own->polls < 0 ? -errno
+                        : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD,
+                                                  !own->published && !ipc_channel_must_agree_(ch));
     if (rc != 0) {
         ipc_channel_close_fd_(&own->polls);
         return rc;
@@ -8739,7 +8995,8 @@ IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
     return ipc_channel_set_packet_max_(ch, fd);
 }
 
-/* Makes the channel one over a socket that is connected. */
+/* Makes the channel one over a socket that is connected. Open greets when it has checked all, as the other side
+ * is to hear nothing of a descriptor that stays the caller's. */
 IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
 {
     int rc;
@@ -8750,7 +9007,7 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
     if (rc == 0)
-        ipc_channel_greet_(ch, fd);
+        ipc_channel_begin_max_(ch);
     return rc;
 }
 
@@ -9089,6 +9346,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0 && kind == &ipc_channel_adopt_kind_)
         ipc_channel_adopt_return_(ch);
+    else if (kind == &ipc_channel_adopt_kind_ && (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
+        ipc_channel_greet_(ch, ch->in);
     return ipc_channel_end_open_(ch, uri, rc);
 }
 
@@ -9234,7 +9493,7 @@ IPC_FORCE_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
 }
 
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
-__attribute__((noinline, unused)) static int
+__attribute__((noinline, hot, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
 {
     int rc;
@@ -9257,7 +9516,7 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
 }
 
 /* Receives over any mechanism, as ipc_channel_send_. */
-__attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
+__attribute__((noinline, hot, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
                                                                    size_t size, int64_t deadline)
 {
     int64_t rc = ipc_channel_check_call_(ch, IPC_RECV, deadline);
@@ -9885,8 +10144,8 @@ IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
     return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
 }
 
-/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on, or is -1:
- * nobody is there. -EOPNOTSUPP: there is no descriptor. */
+/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on; or *fd is -1:
+ * nobody is there; or -EOPNOTSUPP: no descriptor tells. Else a negative errno. */
 IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
 {
     int rc;
@@ -9900,41 +10159,99 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
         if (rc != 0)
             return rc != -ETIMEDOUT;
     }
-    return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
+    return *fd >= 0 || *fd == -EOPNOTSUPP ? ipc_channel_is_ready_(ch) : *fd;
+}
+
+/* ------------------------------------------------------------------ looking at all */
+
+#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
+
+/* What one look at all channels has found. */
+struct ipc_channel_looks_ {
+    struct pollfd p[IPC_NOTIFY_MANY]; /* fd: negative where there is none */
+    unsigned char is_ready[IPC_NOTIFY_MANY];
+    int64_t until; /* when it is time for the next look; IPC_NOW: a channel is ready */
+    /* Where no channel has a descriptor: the bells of those that are rings, to sleep on. */
+    struct ipc_notify *bell[IPC_NOTIFY_MANY];
+    uint32_t key[IPC_NOTIFY_MANY]; /* of ipc_notify_prepare */
+    unsigned bells;
+};
+
+/* Looks at all channels. 0, or a negative errno. */
+IPC_INLINE int ipc_channel_look_at_all_(struct ipc_channel_looks_ *l,
+                                        struct ipc_channel *const channels[], unsigned n)
+{
+    int64_t rest = IPC_NOTIFY_LONG_; /* some mechanisms look at times, in recv */
+    int rc, ready = 0, polls = 0, looks = 0, meets = 0;
+    unsigned i;
+
+    for (i = l->bells = 0; i < n; i++) {
+        l->p[i].events = POLLIN;
+        rc = ipc_channel_look_at_(channels[i], &l->p[i].fd);
+        if (rc < 0)
+            return rc;
+        l->is_ready[i] = (unsigned char)rc;
+        ready |= rc;
+        if (l->p[i].fd >= 0)
+            polls = 1;
+        else if (l->p[i].fd != -EOPNOTSUPP)
+            meets = 1;
+        else if (channels[i]->ring != NULL)
+            l->bell[l->bells++] = &channels[i]->ring->data;
+        else
+            looks = 1;
+    }
+    if (looks || (polls && l->bells != 0)) /* no call of the kernel sleeps on both */
+        rest = IPC_NOTIFY_NAP_;
+    else if (l->bells != 0)
+        rest = IPC_NOTIFY_SLICE_; /* between two looks for a death */
+    else if (meets)
+        rest = IPC_CHANNEL_MEET_NS_;
+    l->bells = polls ? 0 : l->bells;
+    l->until = ready ? IPC_NOW : ipc_clock() + rest;
+    return 0;
+}
+
+/* Sleeps until a bell rings, or until then: -ETIMEDOUT, to look again. Or -EINTR. */
+IPC_INLINE int ipc_channel_sleep_by_bells_(const struct ipc_channel_looks_ *l, int64_t until)
+{
+    struct ipc_notify_group_ g;
+    int rc;
+
+    g.all = l->bell;
+    g.count = l->bells;
+    g.kept = NULL; /* for sleeps of more than 8 ms */
+    rc = ipc_group_sleep_(&g, l->key, until);
+    return rc == 0 ? -ETIMEDOUT : rc;
 }
 
 /* ------------------------------------------------------------------ what a program calls */
-
-#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
 /* Looks at all channels before the first that is ready is chosen, so that one that always is, as it
  * has many messages at hand, keeps out none of which only its descriptor tells. */
 IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
                                      unsigned begin, int64_t deadline)
 {
-    struct pollfd p[IPC_NOTIFY_MANY];
-    unsigned char is_ready[IPC_NOTIFY_MANY];
+    struct ipc_channel_looks_ l;
+    int64_t until;
     unsigned i, k;
     int rc;
 
     for (;;) {
-        int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
-
-        for (i = 0; i < n; i++) {
-            p[i].events = POLLIN;
-            rc = ipc_channel_look_at_(channels[i], &p[i].fd);
-            if (rc < 0)
-                return rc;
-            is_ready[i] = (unsigned char)rc;
-            if (rc != 0)
-                until = IPC_NOW;
-            else if (p[i].fd < 0 && until != IPC_NOW)
-                until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
+        rc = ipc_channel_look_at_all_(&l, channels, n);
+        if (rc == 0 && l.bells != 0 && l.until != IPC_NOW && deadline > IPC_NOW) {
+            for (i = 0; i < l.bells; i++)
+                l.key[i] = ipc_notify_prepare(l.bell[i]);
+            rc = ipc_channel_look_at_all_(&l, channels, n);
         }
-        rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
-        for (k = 0; (rc == 0 || until == IPC_NOW) && k < n; k++) {
+        if (rc < 0)
+            return rc;
+        until = deadline < l.until ? deadline : l.until;
+        rc = l.bells != 0 && until != IPC_NOW ? ipc_channel_sleep_by_bells_(&l, until)
+                                              : ipc_channel_poll_(l.p, n, until);
+        for (k = 0; (rc == 0 || l.until == IPC_NOW) && k < n; k++) {
             i = (begin + k) % n;
-            if (is_ready[i] || (rc == 0 && p[i].revents != 0))
+            if (l.is_ready[i] || (rc == 0 && l.p[i].revents != 0))
                 return (int)i;
         }
         if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)

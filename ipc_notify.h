@@ -2607,7 +2607,8 @@ struct ipc_notify_watched_ {
     int state;           /* what the last look said */
 };
 
-IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
+/* Not always inlined: GCC 14 at -O1, and GCC 12 at -Og, refuse that for what is called by its address. */
+IPC_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
 {
     struct ipc_notify_watched_ *w = (struct ipc_notify_watched_ *)handle;
 

@@ -1,11 +1,11 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
  * src/common/words.h src/ring/core.h src/ring/trials.h src/ring/copy.h src/ring/spsc.h
- * src/ring/stream.h src/ring/record_lane.h src/ring/record_source.h src/ring/record_merge.h
- * src/ring/record.h src/ring/broadcast.h src/ring/broadcast_seat.h src/ring/record_broadcast.h
- * src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h src/ring/monitor.h src/ring/holders.h
- * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
- * src/ring/typed_call.h */
+ * src/ring/spsc_layout.h src/ring/stream.h src/ring/record_lane.h src/ring/record_source.h
+ * src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h src/ring/broadcast_seat.h
+ * src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h
+ * src/ring/monitor.h src/ring/holders.h src/ring/typed.h src/ring/typed_slots.h
+ * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -188,8 +188,9 @@
  * built with another version is refused (-EPROTO), also where the size of the type is the same.
  *
  * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
- * both are types of their own, so that the wrong end does not compile. `how` stands only where a
- * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
+ * both are types of their own, so that the wrong end does not compile (gcc before 14 and older clang
+ * only warn in C, unless they are given -Werror=incompatible-pointer-types). `how` stands only where
+ * a kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
  * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY (with IPC_BROADCAST_WAKES_READ_ONLY,
  * too, see below), for records the number of producers (1 to 64). Add IPC_MPMC_HANDLES(n) or
  * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or
@@ -896,8 +897,9 @@ CK_CC_UNUSED __attribute__((noinline)) static int ipc_ring_settle_(struct ipc_ri
     return renew(handle, NULL);
 }
 
-/* Is what the handle holds to be given back by this process? */
-IPC_INLINE int ipc_ring_may_leave_(const struct ipc_ring_self_ *s)
+/* Is what the handle holds this process's, by the id by which the handle is attached? Then this process
+ * publishes it and gives it back. */
+IPC_INLINE int ipc_ring_is_ours_(const struct ipc_ring_self_ *s)
 {
     return !ipc_ring_is_forked_(s) || s->me->inherit(s->me->arg, s->was, 1) == 1;
 }
@@ -1508,6 +1510,13 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 #ifndef IPC_SRC_RING_SPSC_H
 #define IPC_SRC_RING_SPSC_H 1
 
+/* >>spsc_layout  src/ring/spsc_layout.h */
+/*
+ * SPSC: what is in shared memory. The rules of its words are in spsc.h.
+ */
+#ifndef IPC_SRC_RING_SPSC_LAYOUT_H
+#define IPC_SRC_RING_SPSC_LAYOUT_H 1
+
 /* ------------------------------------------------------------------ spsc: layout */
 
 #define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
@@ -1573,6 +1582,8 @@ IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
 }
+
+#endif
 
 /* ------------------------------------------------------------------ spsc: handles */
 
@@ -1817,7 +1828,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
-    if (c->head - c->published > c->replay && !ipc_ring_is_forked_(&c->self))
+    if (c->head - c->published > c->replay && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
 }
 
@@ -1834,13 +1845,18 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 }
 
 /* Publishes the message in that slot, which is the one of tail. */
-IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
-                                     uint64_t tail, size_t stride)
+IPC_FORCE_INLINE void ipc_spsc_publish_slot_(unsigned char *slot, uint64_t tail, size_t stride)
 {
     /* Without it the sequence could be seen before the payload. Partner: the load fence in
      * ipc_spsc_look_ahead_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
+}
+
+IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
+                                     uint64_t tail, size_t stride)
+{
+    ipc_spsc_publish_slot_(slot, tail, stride);
     p->tail = tail + 1;
 }
 
@@ -1860,7 +1876,7 @@ IPC_RING_NOINLINE_ void ipc_spsc_publish_put_off_(struct ipc_spsc_producer *p)
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->self)) {
         if (p->put_off > 0)
             ipc_spsc_publish_put_off_(p);
         ipc_ring_detach_end_(&p->ring->end[0], p->id);
@@ -1870,7 +1886,7 @@ IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 {
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self)) {
         if (c->head != c->published)
             ipc_spsc_publish_(c);
         ipc_ring_detach_end_(&c->ring->end[1], c->id);
@@ -2021,17 +2037,39 @@ IPC_FORCE_INLINE int ipc_spsc_flush_(struct ipc_spsc_producer *p)
     return p->error;
 }
 
+/* Sends up to n short messages, as many as are known to have room. Returns how many. A store waits
+ * until those before it have their lines, so the handle is written once for all of them. */
+IPC_FORCE_INLINE size_t ipc_spsc_push_run_(struct ipc_spsc_producer *p, const unsigned char *m,
+                                           size_t n, size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes), i;
+    uint64_t tail = p->tail, room = p->limit - tail;
+
+    for (i = 0; i < n && i < room && !ipc_ring_is_forked_(&p->self); i++, tail++) {
+        unsigned char *slot = ipc_spsc_next_slot_(p, tail, stride);
+
+        ipc_ring_put_(&p->trials, slot, m + i * bytes, bytes);
+        ipc_spsc_publish_slot_(slot, tail, stride);
+    }
+    p->tail = tail;
+    return i;
+}
+
 IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const void *messages,
                                           size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
-    size_t i;
+    size_t i = 0;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
-        ;
-    if (IPC_RING_IS_PUT_OFF_(bytes))
+    if (IPC_RING_IS_PUT_OFF_(bytes)) {
+        for (; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
+            ;
         (void)ipc_spsc_flush_(p);
+    } else {
+        while (i < n && (rc = ipc_spsc_room_(p)) == 0)
+            i += ipc_spsc_push_run_(p, m + i * bytes, n - i, bytes);
+    }
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -2612,7 +2650,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 {
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
-    if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
+    if (s->ring != NULL && ipc_ring_is_ours_(&s->self))
         ipc_ring_detach_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }
@@ -4179,7 +4217,7 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     ipc_record_note_published_(c, c->published);
-    if (ipc_record_is_due_(c) && !ipc_ring_is_forked_(&c->self))
+    if (ipc_record_is_due_(c) && ipc_ring_is_ours_(&c->self))
         ipc_record_publish_(c);
 }
 
@@ -4210,7 +4248,7 @@ IPC_RING_NOINLINE_ void ipc_record_publish_put_off_(struct ipc_record_producer *
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->self)) {
         if (p->put_off_word != 0)
             ipc_record_publish_put_off_(p);
         ck_pr_store_64(&p->lane->tail, p->tail); /* a LEFT says that it is there */
@@ -4225,7 +4263,7 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 
 IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 {
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self)) {
         if (c->head != c->published)
             ipc_record_publish_(c);
         ipc_ring_detach_end_(&c->ring->end[1], c->id);
@@ -5383,7 +5421,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 /* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->s.self))
         ipc_ring_detach_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -5391,7 +5429,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
-    if (c->seat != NULL && ipc_ring_may_leave_(&c->s.self))
+    if (c->seat != NULL && ipc_ring_is_ours_(&c->s.self))
         ipc_broadcast_leave_seat_(c->seat, c->s.at, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
@@ -6177,7 +6215,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 /* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->r.self))
         ipc_ring_detach_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -6185,7 +6223,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
-    if (c->seat != NULL && ipc_ring_may_leave_(&c->r.self))
+    if (c->seat != NULL && ipc_ring_is_ours_(&c->r.self))
         ipc_broadcast_leave_seat_(c->seat, c->r.to, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
@@ -7900,7 +7938,7 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
 
 IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 {
-    if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
+    if (m->ring != NULL && ipc_ring_is_ours_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
             ipc_ring_detach_end_(m->end, m->id);
@@ -8083,7 +8121,7 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
     struct ipc_mpmc *m = &p->m;
 
     if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_ &&
-        ipc_ring_may_leave_(&m->self))
+        ipc_ring_is_ours_(&m->self))
         ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_((size_t)m->bytes));
     m->claimed = 0;
 }
@@ -8101,7 +8139,7 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     struct ipc_mpmc *m = &c->m;
     unsigned tries;
 
-    m->claimed = m->claimed && ipc_ring_may_leave_(&m->self);
+    m->claimed = m->claimed && ipc_ring_is_ours_(&m->self);
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
         uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
@@ -8905,7 +8943,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
 
-    if (c->ring != NULL && !ipc_ring_may_leave_(&c->self))
+    if (c->ring != NULL && !ipc_ring_is_ours_(&c->self))
         return;
     if (c->doing == IPC_CALL_WAITING_) {
         at = ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c));
@@ -8925,7 +8963,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self))
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self))
         ipc_ring_leave_end_(ipc_call_caller_(c->slot), c->id);
     (void)ipc_call_client_disable_(c, -EINVAL);
 }
@@ -9053,7 +9091,7 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     size_t stride = ipc_call_server_stride_(s);
     uint64_t i;
 
-    if (s->ring != NULL && ipc_ring_may_leave_(&s->self)) {
+    if (s->ring != NULL && ipc_ring_is_ours_(&s->self)) {
         for (i = 0; i < s->count; i++)
             (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
         ipc_ring_leave_end_(&s->seat->id, s->id);
@@ -10138,7 +10176,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc, 
 /* Before a post of a consumer that publishes for many messages at once. */
 IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 {
-    if (c->at != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
+    if (c->at != NULL && c->head != c->published && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
     *woken_for = c->published;
 }
@@ -10175,6 +10213,11 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
         return rc;                                                                                 \
     }
 
+/* Before a post: short messages are never put off. */
+#define IPC_SPSC_FLUSH_(TYPE)                                                                      \
+    if (IPC_RING_IS_PUT_OFF_(sizeof(TYPE)))                                                        \
+    (void)ipc_spsc_flush(&h->raw)
+
 #define IPC_SPSC(NAME, ...)                                                                        \
     IPC_SPSC_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
 
@@ -10187,7 +10230,7 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 #define IPC_SPSC_OF_(NAME, TYPE, VERSION)                                                          \
     enum { NAME##_version_ = (VERSION) };                                                          \
     IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))    \
-    IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)ipc_spsc_flush(&h->raw), sizeof(TYPE), me)   \
+    IPC_RING_END_(NAME, spsc, producer, raw, 0, IPC_SPSC_FLUSH_(TYPE), sizeof(TYPE), me)           \
     IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)\
     IPC_RING_SLOTS_(NAME, TYPE, spsc, (void)0, sizeof(TYPE))                                       \
     IPC_RING_CALL_ int NAME##_push_more(struct NAME##_producer *p, const TYPE *message)            \
@@ -10347,7 +10390,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
 /* Before a post of a consumer that publishes for many records at once. */
 IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 {
-    if (c->to != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
+    if (c->to != NULL && c->head != c->published && ipc_ring_is_ours_(&c->self))
         ipc_record_publish_(c);
     c->post_due = 0;
 }

@@ -67,6 +67,9 @@
  *     same.
  *   - On a disk that fails, access to a segment in a file is SIGBUS; on a file system that copies
  *     on write (btrfs) also on a full one. Fix there: a file with the attribute C (chattr +C).
+ *   - The ends of rings that are opened in a segment point to its struct ipc_shm. So that must not
+ *     be moved meanwhile, as happens where a C++ class that has it is returned by value or is in a
+ *     vector that grows. Fix: allocate it; or ipc_ring.hpp, whose handles may be moved.
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
@@ -2556,13 +2559,13 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
 
     if (!S_ISREG(st->st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
-    if (ipc_shm_check_size_(seg, st) != 0)
-        return -EPROTO;
-    if (st->st_uid != owner)
+    if (st->st_uid != owner) /* first, as the sentence says who can remove it */
         return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: set "
                               "options.owner, if you trust that user; or take another name; "
                               "that user, or root, can ipc_shm_unlink it",
                               (long)st->st_uid, (long)owner);
+    if (ipc_shm_check_size_(seg, st) != 0)
+        return -EPROTO;
     if ((st->st_mode & 0777 & ~how->mode) != 0)
         return ipc_shm_refuse(seg, -EACCES, "segment has mode %03o, at most %03o was asked for: "
                               "set options.mode, if others may use it",

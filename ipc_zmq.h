@@ -1292,7 +1292,12 @@ IPC_INLINE int ipc_zmq_step_(struct ipc_channel *ch, int64_t deadline)
     uint64_t rings;
     int i, n, rc = 0;
 
-    n = epoll_wait(own->polls, e, 4, ipc_channel_poll_ms_(deadline));
+    if (deadline > IPC_NOW) /* a stop of the process interrupts epoll_wait, but not poll */
+        rc = ipc_channel_wait_(own->polls, POLLIN, deadline);
+    if (rc == -EINTR)
+        return rc;
+    rc = 0;
+    n = epoll_wait(own->polls, e, 4, 0);
     if (n < 0)
         return -errno;
     for (i = 0; i < n; i++) {

@@ -1,4 +1,11 @@
 #include "case.h"
+#include <stdio.h>
+
+void bench_case_name(const struct bench_case *c, char *name, size_t size)
+{
+    (void)snprintf(name, size, "%s/%s/%s/%llu", c->system, c->test, c->shape,
+                   (unsigned long long)c->bytes);
+}
 
 unsigned bench_processes(const struct bench_case *c)
 {

@@ -65,6 +65,8 @@ struct bench_case {
     const char *shape;
     uint64_t bytes;                          /* of a message */
     size_t memory;                           /* of the segment */
+    size_t lap;   /* bytes of a ring that nobody has touched: a stream goes through them once before
+                   * the clock starts. 0: see least_warm */
     int (*prepare)(struct bench_run *);      /* in the parent, before the fork; or NULL */
     void (*serve)(struct bench_run *);       /* in the process on the second core */
     uint64_t (*measure)(struct bench_run *); /* in the process on the first core; returns the
@@ -97,6 +99,9 @@ struct bench_case {
 #define BENCH_GROUP(NAME)                                                                          \
     BENCH_GROUP_DECLARE(NAME);                                                                     \
     const struct bench_case bench_##NAME[]
+
+/* "system/test/shape/bytes", by which --only chooses. */
+BENCH_EXTERN void bench_case_name(const struct bench_case *c, char *name, size_t size);
 
 /* Processes, or threads, of one run. */
 BENCH_EXTERN unsigned bench_processes(const struct bench_case *c);

@@ -1,6 +1,5 @@
 #include "groups.h"
 #include <err.h>
-#include <stdio.h>
 
 #define WEAK(NAME) BENCH_GROUP_DECLARE(NAME) __attribute__((weak));
 
@@ -50,12 +49,6 @@ const struct bench_case *group_cases(size_t n)
     if (n >= sizeof groups / sizeof groups[0])
         return NULL;
     return groups[n] != NULL ? groups[n] : none;
-}
-
-void group_case_name(const struct bench_case *c, char *name, size_t size)
-{
-    (void)snprintf(name, size, "%s/%s/%s/%llu", c->system, c->test, c->shape,
-                   (unsigned long long)c->bytes);
 }
 
 const struct bench_case *group_find(const char *system)

@@ -9,9 +9,6 @@
  * installed. NULL: there are no more groups. */
 const struct bench_case *group_cases(size_t n);
 
-/* "system/test/shape/bytes", by which --only chooses. */
-void group_case_name(const struct bench_case *c, char *name, size_t size);
-
 /* The first case of this system; ends the program if there is none. */
 const struct bench_case *group_find(const char *system);
 

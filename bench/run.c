@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "run.h"
-#include "groups.h"
 #include "process.h"
 #include <err.h>
 #include <pthread.h>
@@ -244,16 +243,20 @@ static int no_result(struct bench_run *r, const char *why)
     char name[128];
 
     clear(r);
-    group_case_name(r->of, name, sizeof name);
+    bench_case_name(r->of, name, sizeof name);
     warnx("no result of %s: %s", name, why);
     return -1;
 }
 
-/* Does a run begin with messages that go once through the memory of a ring, as its first touch is
- * slow? */
-static int is_once_round(const struct bench_case *c)
+/* The messages before the clock starts, at least: those of a stream or of round trips go once through
+ * the memory of a ring, as its first touch is slow. */
+static uint64_t least_warm(const struct bench_case *c)
 {
-    return c->bytes <= 1024 && (bench_is_rate(c) || strcmp(c->test, "pingpong") == 0);
+    if (!bench_is_rate(c) && strcmp(c->test, "pingpong") != 0)
+        return 16;
+    if (bench_is_rate(c) && c->lap > 0)
+        return c->lap / (c->bytes + 8) + 16;
+    return c->bytes <= 1024 ? 1100 : (1u << 20) / c->bytes + 16;
 }
 
 /* Fills in a run of the case, and prepares it. Returns 0 or a negative errno. */
@@ -268,7 +271,7 @@ static int prepare(struct bench_run *r, const struct bench_case *c, struct amoun
     r->shared = shared;
     r->sysv_sem = r->sysv_mq = -1;
     r->count = a.count;
-    r->warm = a.count / 16 + (is_once_round(c) ? 1100 : 16);
+    r->warm = a.count / 16 + least_warm(c);
     r->each = bench_is_round_trip(c) ? a.count / 4 + 16 : 0;
     r->window = a.window;
     r->clock = (int64_t)(run_clock_ns() + 0.5);

@@ -130,7 +130,7 @@ static int fits(const struct selection *s, const struct bench_case *c)
     int given[KINDS] = {0}, found[KINDS] = {0}, i;
     char name[128];
 
-    group_case_name(c, name, sizeof name);
+    bench_case_name(c, name, sizeof name);
     if (s->words == 0)
         return regexec(&s->expression, name, 0, NULL, 0) == 0;
     for (i = 0; i < s->words; i++) {
@@ -182,7 +182,7 @@ void select_cases(const char *only, int full, int list)
     if (results_count == 0)
         errx(2, "--only '%s' matches nothing: see --full --list", only);
     for (i = 0; i < results_count && list; i += DISTANCES) {
-        group_case_name(results[i].of, name, sizeof name);
+        bench_case_name(results[i].of, name, sizeof name);
         puts(name);
     }
 }

@@ -85,7 +85,7 @@
  *     idle, slow, stopped or hostile costs the others no more than its turn: what it does not read
  *     is kept, one message at most (a ring: until that is full), and the next one is refused with
  *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
- *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
+ *   - ipc_channel_wait_any waits for several channels, of any mechanisms.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
  *   - Over unix:, unix-seq:, tcp: and auto: the first call of each side waits for the other side's
  *     greeting. Sides that do not fit are both told, with a sentence, by that call: -EPROTO for
@@ -128,7 +128,8 @@
  *     file:          never                    never                    all, from options.offset on
  *     signal:        never                    once the process ended   no receiver comes
  *
- *     (1) Calls learn of a killed peer within 10 ms; those that do not wait ask the kernel each 8 ms.
+ *     (1) Calls learn of a killed peer within 10 ms, or over auto: within a second where a child of
+ *         it has the socket still; those that do not wait ask the kernel each 8 ms.
  *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
  *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
  *         directions, if the next listener is there before. A receiver may get messages of the next
@@ -192,9 +193,10 @@
  *     open or send says which limit was met. Fix: sysctl fs.mqueue.*, kernel.msg*,
  *     net.core.wmem_max.
  *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
- *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
- *     Fix: mq:.
- *   - sysvshm: has no descriptor for event loops. That of ring: wakes the loop for nothing, too: for
+ *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond, as does ipc_channel_wait_any; and
+ *     there is no descriptor. Fix: mq:.
+ *   - sysvshm: has no descriptor for event loops. ipc_channel_wait_any beside channels that have one
+ *     looks at it once a millisecond. Fix: ring:. The descriptor of ring: wakes the loop for nothing, too: for
  *     messages to other loops of the segment, and when others open or leave it. Fix: auto:.
  *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.

@@ -62,6 +62,9 @@
  *     same.
  *   - On a disk that fails, access to a segment in a file is SIGBUS; on a file system that copies
  *     on write (btrfs) also on a full one. Fix there: a file with the attribute C (chattr +C).
+ *   - The ends of rings that are opened in a segment point to its struct ipc_shm. So that must not
+ *     be moved meanwhile, as happens where a C++ class that has it is returned by value or is in a
+ *     vector that grows. Fix: allocate it; or ipc_ring.hpp, whose handles may be moved.
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a

@@ -23,7 +23,8 @@
 
 #define UNABLE 77 /* exit status: the kernel does not permit it */
 
-/* Under AddressSanitizer everything takes long: what only goes on for a while is shorter by FLOOD. */
+/* Under AddressSanitizer, and under an emulator, everything takes long: what only goes on for a while is shorter
+ * by FLOOD. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -34,7 +35,7 @@
 #ifndef SANITIZED
 #define SANITIZED 0
 #endif
-#define FLOOD(n) (SANITIZED ? (n) / 4 : (n))
+#define FLOOD(n) (SANITIZED || is_emulated() ? (n) / 4 : (n))
 
 static char prefix[100];
 static char name[150]; /* of this test's segment */
@@ -100,6 +101,7 @@ static inline int is_emulated(void)
 }
 #define NO_DONTFORK "qemu-user gives a child what MADV_DONTFORK should keep from it"
 #define KEEPS_DESCRIPTORS "qemu-user leaves descriptors open for which the program has no room"
+#define TRACES_NOBODY "qemu-user does not trace"
 #define BLOCKS_NO_SIGNALS "qemu-user does not block for Linux what the program blocks"
 
 /* Pages larger than this machine's: qemu-user 7.2 does not map a part of one again, as a child does. */

@@ -981,6 +981,7 @@ static void a_refused_descriptor_stays_the_callers(void **state)
     struct sockaddr_storage at;
     socklen_t size;
     int fds[2];
+    char heard;
 
     (void)state;
     memset(&how, 0, sizeof how);
@@ -989,11 +990,18 @@ static void a_refused_descriptor_stays_the_callers(void **state)
     (void)snprintf(uri, sizeof uri, "fd:%d", fds[0]);
     IS(ipc_channel_open_with(&ch, uri, IPC_BOTH, IPC_NOW, &how), -EMSGSIZE);
     MUST(fcntl(fds[0], F_GETFD) >= 0);
+    MUST(recv(fds[1], &heard, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN); /* no greeting */
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    how.max = 0;
+    how.keepalive = 1;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    (void)snprintf(uri, sizeof uri, "fd:%d", fds[0]);
+    IS(ipc_channel_open_with(&ch, uri, IPC_BOTH, IPC_NOW, &how), -EOPNOTSUPP);
+    MUST(recv(fds[1], &heard, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
     (void)close(fds[0]);
     (void)close(fds[1]);
     MUST(pipe(fds) == 0);
-    how.max = 0;
-    how.keepalive = 1;
     (void)snprintf(uri, sizeof uri, "fd:%d", fds[0]);
     IS(ipc_channel_open_with(&ch, uri, IPC_RECV, IPC_NOW, &how), -EOPNOTSUPP);
     MUST(fcntl(fds[0], F_GETFD) >= 0);

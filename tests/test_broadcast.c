@@ -772,6 +772,7 @@ static void flows_reach_every_reader(void **state)
         struct flow how = flows[i];
         struct child w, r[3];
 
+        how.n = FLOOD(how.n);
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         w = spawn(sends_a_flow, &how);
         (void)hear(&w);
@@ -813,6 +814,7 @@ static void readers_come_and_go_at_any_time(void **state)
         struct flow how = flows[i];
         struct child w, r[3];
 
+        how.n = FLOOD(how.n);
         *over = 0;
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         w = spawn(sends_a_flow, &how);
@@ -1183,6 +1185,7 @@ static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
     uint64_t ahead, i, id;
 
     (void)state;
+    SKIP_IF(is_emulated(), TRACES_NOBODY);
     steps.size = news_footprint(JOINED, 0);
     steps.mem = (unsigned char *)mmap(NULL, steps.size + 4096, PROT_READ | PROT_WRITE,
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -1369,7 +1372,7 @@ static void kill_at_random(unsigned how)
         r[k] = spawn(reads_until_killed, NULL);
         (void)hear(&r[k]);
     }
-    for (i = 0; ipc_left_(until) > 0; i++) {
+    for (i = 0; last <= 1000 || ipc_left_(until) > 0; i++) {
         nap.tv_nsec = (long)chance(3000000);
         (void)nanosleep(&nap, NULL);
         k = (unsigned)chance(4);
@@ -1386,7 +1389,6 @@ static void kill_at_random(unsigned how)
         last = at;
     }
     print_message("note: %u kills in %llu messages\n", i, (unsigned long long)last);
-    MUST(last > 1000);
     kill_child(&w);
     for (k = 0; k < 3; k++)
         kill_child(&r[k]);

@@ -893,7 +893,7 @@ static void calls_all(struct child *up, void *arg)
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
     IS(adder_client_open(&c, &seg, "adder"), 0);
     ipc_notify_policy(adder_client_bell(&c), how->spin, 0);
-    for (i = 0; i < how->calls; i++) {
+    for (i = 0; i < FLOOD(how->calls); i++) {
         struct add x = add((int64_t)chance(1u << 30), (int64_t)chance(1u << 30));
 
         IS(adder_call(&c, &x, &sum, i % 2 ? IPC_FOREVER : ipc_in_ms(LONG_MS)), 0);

@@ -581,6 +581,15 @@ static void does_not_block(struct child *up, void *arg)
     (void)hear(up);
 }
 
+static void receives_signals(struct child *up, void *arg)
+{
+    (void)arg;
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    tell(up, 1);
+    wait_for_death();
+}
+
 static void nobody_is_killed_by_a_message(void **state)
 {
     struct child c = spawn(does_not_block, NULL);
@@ -597,6 +606,28 @@ static void nobody_is_killed_by_a_message(void **state)
     IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -ESRCH);
     IS(ipc_channel_open(&ch, "signal:0", IPC_SEND, IPC_NOW), -EINVAL);
     MUST(strstr(ipc_channel_why(&ch), "signal:PID") != NULL);
+}
+
+/* The receiver is dead, and its parent has not waited for it. */
+static void signals_to_the_dead_are_told(void **state)
+{
+    struct child c;
+    siginfo_t how;
+
+    (void)state;
+    c = spawn(receives_signals, NULL);
+    (void)hear(&c);
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)c.pid);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), 0);
+    send_one(1, 8);
+    (void)kill(c.pid, SIGKILL);
+    MUST(waitid(P_PID, (id_t)c.pid, &how, WEXITED | WNOWAIT) == 0);
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPIPE);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPIPE);
+    ipc_channel_close(&ch);
+    kill_child(&c);
 }
 
 static void blocks_the_first(struct child *up, void *arg)
@@ -1077,6 +1108,7 @@ int main(int argc, char **argv)
         TEST(damage_is_told_and_never_cut_off),
         TEST(full_disk_tears_nothing),
         TEST(nobody_is_killed_by_a_message),
+        TEST(signals_to_the_dead_are_told),
         TEST(priority_kills_nobody),
         TEST(unlink_removes_only_what_its_mechanism_made),
         TEST(unlink_removes_only_its_own_key),

@@ -29,6 +29,8 @@ struct tick {
     uint64_t n;
 };
 IPC_SPSC(ticks, struct tick)
+IPC_BROADCAST(news, struct tick)
+IPC_RECORDS(logs)
 
 static void make(struct ipc_shm *seg)
 {
@@ -269,6 +271,51 @@ static void let_fork_copy_all(struct ipc_shm *seg)
     seg->self = ipc_shm_last_self_();
     seg->peer.self = &seg->mark[seg->self];
     seg->mark[0] = ipc_shm_this_process_(seg);
+}
+
+/* Fills a ring, and reads one message, which is not published yet. Then PUBLISH makes room. */
+#define PUBLISHES(PUSH, POP, PUBLISH)                                                              \
+    do {                                                                                           \
+        while (PUSH == 0)                                                                          \
+            ;                                                                                      \
+        MUST(POP >= 0);                                                                            \
+        IS(PUSH, -EAGAIN);                                                                         \
+        PUBLISH;                                                                                   \
+        IS(PUSH, 0);                                                                               \
+    } while (0)
+
+static void what_was_read_is_published_where_fork_wipes_nothing(void **state)
+{
+    struct ticks_producer ticks_out;
+    struct ticks_consumer ticks_in;
+    struct news_producer news_out;
+    struct news_consumer news_in;
+    struct logs_producer logs_out;
+    struct logs_consumer logs_in;
+    struct tick t = {1};
+    struct ipc_shm seg;
+    char line[56] = "";
+
+    (void)state;
+    make(&seg);
+    let_fork_copy_all(&seg);
+    IS(ticks_producer_open(&ticks_out, &seg, "ticks"), 0);
+    IS(ticks_consumer_open(&ticks_in, &seg, "ticks"), 0);
+    IS(news_producer_create(&news_out, &seg, "news", 64, IPC_BROADCAST_LOSSLESS), 0);
+    IS(news_consumer_open(&news_in, &seg, "news"), 0);
+    IS(logs_producer_create(&logs_out, &seg, "logs", 4096, 1), 0);
+    IS(logs_consumer_open(&logs_in, &seg, "logs"), 0);
+    PUBLISHES(ticks_push(&ticks_out, &t), ticks_pop(&ticks_in, &t),
+              IS(ticks_consumer_post(&ticks_in), 0));
+    PUBLISHES(ticks_push(&ticks_out, &t), ticks_pop(&ticks_in, &t), ticks_replay(&ticks_in, 0));
+    PUBLISHES(news_push(&news_out, &t), news_pop(&news_in, &t),
+              IS(news_consumer_post(&news_in), 0));
+    PUBLISHES(logs_push(&logs_out, line, sizeof line), logs_pop(&logs_in, line, sizeof line),
+              IS(logs_consumer_post(&logs_in), 0));
+    PUBLISHES(logs_push(&logs_out, line, sizeof line), logs_pop(&logs_in, line, sizeof line),
+              logs_replay(&logs_in, 0));
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(name), 0);
 }
 
 /* Detaches one end, and leaves the other to its child, which pushes when told. */
@@ -904,6 +951,7 @@ int main(int argc, char **argv)
         TEST(death_of_who_has_an_idle_child_is_told),
         TEST(nested_process_1_is_not_its_parent),
         TEST(fork_that_copies_all_is_noticed),
+        TEST(what_was_read_is_published_where_fork_wipes_nothing),
         TEST(child_that_drops_its_privileges_is_not_its_parent),
         TEST(process_that_has_executed_another_program_is_gone),
         TEST(daemon_goes_on_with_what_its_parent_had),

@@ -771,6 +771,126 @@ static void writer_may_die_at_any_byte_of_a_new_log(void **state)
     IS(size_of(path), 15);
 }
 
+static char was[3 * 65536], is[sizeof was], got_all[sizeof was];
+
+/* Makes a log with one record that the follower has read, and the writer's message of n bytes behind it, whose
+ * record is copied to to[] and taken away again. The follower polls, or has a watch. */
+static int64_t begin_with_part(char *to, size_t n, int polls)
+{
+    int64_t place;
+    int fd;
+
+    begin_with(1);
+    place = place_of(&out).offset;
+    IS(ipc_channel_send(&out, was, n, IPC_NOW), 0);
+    ipc_channel_close(&out);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    MUST(pread(fd, to, 16 + n, (off_t)place) == (ssize_t)(16 + n) && close(fd) == 0);
+    IS(truncate(path, (off_t)place), 0);
+    if (polls)
+        polls_in_vain(IPC_CHANNEL_LOG_POLLS_ + 1);
+    IS(follower()->watch < 0, polls);
+    return place;
+}
+
+/* The follower has read a part of a record when the next writer cuts that off, and writes another record:
+ * a shorter one, one as long, and a longer one. */
+static void what_comes_in_the_place_of_a_part_is_read(void **state)
+{
+    static const size_t size[] = {100, 5000, 65536, 65537, sizeof is}, part[] = {16, 16 + 4096, 16 + 65535};
+    static char record[16 + 65536];
+    size_t i, k;
+    int64_t rc, place;
+
+    (void)state;
+    memset(was, 'a', sizeof was);
+    memset(is, 'b', sizeof is);
+    for (i = 0; i < sizeof size / sizeof *size; i++)
+        for (k = 0; k < 6; k++) {
+            int polls = k % 2 != 0;
+
+            place = begin_with_part(record, 65536, polls);
+            append(record, part[k / 2]);
+            rc = ipc_channel_recv(&in, got_all, sizeof got_all, polls ? IPC_NOW : ipc_in_ms(1));
+            IS(rc, -ETIMEDOUT);
+            open_out();
+            IS(size_of(path), place);
+            IS(ipc_channel_send(&out, is, size[i], IPC_NOW), 0);
+            if (polls)
+                EVENTUALLY((rc = ipc_channel_recv(&in, got_all, sizeof got_all, IPC_NOW)) !=
+                           -ETIMEDOUT);
+            else
+                rc = ipc_channel_recv(&in, got_all, sizeof got_all, ipc_in_ms(LONG_MS));
+            IS(rc, (int64_t)size[i]);
+            MUST(memcmp(got_all, is, size[i]) == 0);
+            close_both();
+        }
+}
+
+static void a_record_may_come_in_any_parts(void **state)
+{
+    static const size_t end[] = {1, 16, 17, 16 + 4095, 16 + 4096, 16 + 8193, 16 + 8195, 16 + 9999};
+    static char record[16 + 10000];
+    size_t i, done;
+    int polls;
+
+    (void)state;
+    for (i = 0; i < sizeof was; i++)
+        was[i] = (char)(i * i);
+    for (polls = 0; polls < 2; polls++) {
+        (void)begin_with_part(record, 10000, polls);
+        for (i = done = 0; i < sizeof end / sizeof *end; done = end[i++]) {
+            append(record + done, end[i] - done);
+            IS(ipc_channel_recv(&in, got_all, sizeof got_all, polls ? IPC_NOW : ipc_in_ms(1)),
+               -ETIMEDOUT);
+        }
+        append(record + done, sizeof record - done);
+        IS(ipc_channel_recv(&in, got_all, sizeof got_all, polls ? IPC_NOW : ipc_in_ms(LONG_MS)),
+           10000);
+        MUST(memcmp(got_all, was, 10000) == 0);
+        open_out();
+        sends(1, 1);
+        receives(1, 1);
+        close_both();
+    }
+}
+
+/* The bytes of a log are the same on every processor. */
+static void records_are_what_they_always_were(void **state)
+{
+    static const size_t size[] = {0, 1, 7, 8, 15, 16, 17, 100, 255, 256, 300, 4095, 4096, 4097, 10000};
+    unsigned char header[16], message[10000];
+    uint64_t mark = 5;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof message; i++)
+        message[i] = (unsigned char)(i * i >> 3);
+    for (i = 0; i < sizeof size / sizeof *size; i++) {
+        mark = ipc_channel_put_record_(header, 5, (int64_t)(i << 33), mark, message, size[i]);
+        memcpy(message, header, sizeof header);
+    }
+    IS(mark, UINT64_C(4304006303767797328));
+}
+
+/* A log of another version of the headers is left as it is. */
+static void log_of_another_version_is_refused(void **state)
+{
+    char head[HEAD + RECORD] = "ipc-log2";
+    char got[8];
+
+    (void)state;
+    head[HEAD - 1] = 1; /* its id */
+    append(head, sizeof head);
+    IS(ipc_channel_open(&out, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), -EPROTO);
+    MUST(strstr(ipc_channel_why(&out), "another version") != NULL);
+    open_in(0, 0);
+    IS(ipc_channel_recv(&in, got, sizeof got, ipc_in_ms(LONG_MS)), -EBADMSG);
+    MUST(strstr(ipc_channel_why(&in), "another version") != NULL);
+    IS(size_of(path), (int64_t)sizeof head);
+    close_both();
+}
+
 /* A crash of the machine may leave zeros behind the end. */
 static void zeros_behind_the_end_are_cut_off(void **state)
 {
@@ -1056,6 +1176,10 @@ int main(int argc, char **argv)
         TEST(no_descriptor_is_better_than_one_that_spins),
         TEST(events_without_end_stretch_no_deadline),
         TEST(writer_may_die_at_any_byte_of_a_new_log),
+        TEST(what_comes_in_the_place_of_a_part_is_read),
+        TEST(a_record_may_come_in_any_parts),
+        TEST(records_are_what_they_always_were),
+        TEST(log_of_another_version_is_refused),
         TEST(zeros_behind_the_end_are_cut_off),
         TEST(log_may_begin_on_a_full_disk),
         TEST(kills_and_rotations_lose_nothing),

@@ -473,6 +473,7 @@ static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
     uint64_t behind, i, id;
 
     (void)state;
+    SKIP_IF(is_emulated(), TRACES_NOBODY);
     steps.size = ipc_record_broadcast_footprint(JOINED, 0);
     steps.mem = (unsigned char *)mmap(NULL, steps.size + 64, PROT_READ | PROT_WRITE,
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -681,7 +682,7 @@ static void every_process_gets_all_or_knows_what_it_missed(void **state)
         uint64_t x, got, missed;
         unsigned k;
 
-        how.n = 30000;
+        how.n = FLOOD(30000);
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         IS(tape_producer_create(&out, &shm, "tape", CAPACITY, how.how), 0);
         ipc_notify_policy(tape_producer_bell(&out), 0, 0);

@@ -1123,6 +1123,70 @@ static void a_ring_of_auto_is_waited_for(void **state)
     ipc_channel_close(&out);
 }
 
+static unsigned inotifies(pid_t pid)
+{
+    char path[350], what[64];
+    unsigned n = 0;
+    struct dirent *e;
+    DIR *d;
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+    d = opendir(path);
+    MUST(d != NULL);
+    while ((e = readdir(d)) != NULL) {
+        ssize_t size;
+
+        (void)snprintf(path, sizeof path, "/proc/%ld/fd/%s", (long)pid, e->d_name);
+        size = readlink(path, what, sizeof what - 1);
+        what[size > 0 ? size : 0] = '\0';
+        n += strstr(what, "inotify") != NULL;
+    }
+    (void)closedir(d);
+    return n;
+}
+
+static void asks_and_sleeps(struct child *up, void *arg)
+{
+    struct ipc_channel client;
+    uint64_t v = 5;
+    int64_t rc;
+
+    (void)arg;
+    IS(ipc_channel_open(&client, uri, IPC_BOTH, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_send(&client, &v, sizeof v, ipc_in_ms(LONG_MS)), 0);
+    do {
+        rc = ipc_channel_recv(&client, &v, sizeof v, IPC_FOREVER);
+        tell(up, (uint64_t)rc);
+    } while (rc >= 0);
+    ipc_channel_close(&client);
+}
+
+/* A user has few inotify instances, and what one of auto: waits for its socket tells. */
+static void a_client_of_auto_sleeps_at_its_socket(void **state)
+{
+    struct ipc_channel one;
+    struct child c;
+    uint64_t v, i;
+
+    (void)state;
+    choose(&rows[3]);
+    IS(ipc_channel_open(&one, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+    c = spawn(asks_and_sleeps, NULL);
+    IS(ipc_channel_recv(&one, &v, sizeof v, SOON), sizeof v);
+    for (i = 0; i < 30; i++) {
+        EVENTUALLY((ck_pr_load_32(&one.ring->out_data.at->word) & IPC_NOTIFY_ARMED_) != 0 &&
+                   rests(c.pid));
+        IS(ipc_channel_send(&one, &v, sizeof v, IPC_NOW), 0);
+        IS(hear(&c), sizeof v);
+    }
+    EVENTUALLY((ck_pr_load_32(&one.ring->out_data.at->word) & IPC_NOTIFY_ARMED_) != 0 &&
+               rests(c.pid));
+    IS(inotifies(c.pid), 0);
+    ipc_channel_close(&one);
+    IS((int64_t)hear(&c), -EPIPE);
+    finish(&c);
+}
+
 /* A client whose server is gone is waited for until there is the next server. */
 static void the_next_listener_is_waited_for(void **state)
 {
@@ -1185,6 +1249,7 @@ int main(int argc, char **argv)
         TEST_MORE(any_of_several_mechanisms_is_waited_for),
         TEST(servers_and_others_are_waited_for),
         TEST_MORE(a_ring_of_auto_is_waited_for),
+        TEST_MORE(a_client_of_auto_sleeps_at_its_socket),
         TEST(the_next_listener_is_waited_for),
     };
 

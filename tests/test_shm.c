@@ -515,6 +515,10 @@ static void segment_of_another_owner_is_refused_unless_asked_for(void **state)
     DONE(ipc_shm_open_with(&seg, name, IPC_NOW, &how), &seg);
     ipc_shm_close(&seg);
     ipc_shm_close(&made);
+    MUST(ipc_shm_unlink(name) == 0);
+    make_file(name, NULL, 0); /* what is no segment, too, can stand in the way */
+    MUST(chown(path_of(name), 1, (gid_t)-1) == 0);
+    REFUSED(ipc_shm_create(&seg, name, 64), -EACCES, &seg, "ipc_shm_unlink");
 }
 
 static void symbolic_links_fifos_and_directories_are_refused(void **state)

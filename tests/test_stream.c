@@ -548,6 +548,7 @@ static void flows_are_received_whole(void **state)
         uint64_t x = 0;
         int64_t got;
 
+        how.n = FLOOD(how.n);
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         c = spawn(sends_a_flow, &how);
         shm.deadline = ipc_in_ms(LONG_MS);
@@ -620,7 +621,7 @@ static void successors_go_on_behind_the_killed(void **state)
     p = spawn(pushes_until_killed, NULL);
     c = spawn(pops_until_killed, NULL);
     (void)hear(&c);
-    for (i = 0; i < 600; i++) {
+    for (i = 0; i < FLOOD(600); i++) {
         nap.tv_nsec = (long)chance(2000000);
         (void)nanosleep(&nap, NULL);
         if (chance(2)) {
@@ -634,7 +635,7 @@ static void successors_go_on_behind_the_killed(void **state)
             last = at;
         }
     }
-    MUST(last > 10000);
+    MUST(last > FLOOD(10000));
     kill_child(&p);
     kill_child(&c);
     print_message("note: %u kills in %llu elements\n", i, (unsigned long long)last);

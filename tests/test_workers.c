@@ -543,10 +543,11 @@ static void any_of_two_rings_can_be_waited_for(void **state)
 
 /* ------------------------------------------------------------------ kills at random */
 
-enum { KILLED_JOBS = 100000 };
+enum { MOST_KILLED_JOBS = 100000 };
+#define KILLED_JOBS FLOOD(MOST_KILLED_JOBS)
 
 struct books {
-    uint64_t sent[PRODUCERS], done[PRODUCERS][KILLED_JOBS + 1];
+    uint64_t sent[PRODUCERS], done[PRODUCERS][MOST_KILLED_JOBS + 1];
 };
 
 static struct books *open_books(struct ipc_shm *seg)

@@ -843,6 +843,37 @@ static void a_signal_ends_a_call_that_waits_in_zeromq(void **state)
     over();
 }
 
+static void sleeps_for_one(struct child *up, void *arg)
+{
+    (void)arg;
+    opens(IPC_RECV | IPC_LISTEN);
+    tell(up, 0);
+    IS(next(SOON), sizeof value);
+    ipc_channel_close(&ch);
+}
+
+/* As test_channel.c has it for the other mechanisms: only a signal handler interrupts a call. */
+static void receiver_that_was_stopped_in_its_sleep_sleeps_on(void **state)
+{
+    struct child c;
+    int times;
+
+    (void)state;
+    choose(0);
+    c = spawn(sleeps_for_one, NULL);
+    (void)hear(&c);
+    for (times = 0; times < 5; times++) {
+        EVENTUALLY(rests(c.pid));
+        stop_child(&c);
+        signal_child(&c, SIGCONT);
+    }
+    EVENTUALLY(rests(c.pid)); /* else the message could come before the call goes on */
+    opens(IPC_SEND);
+    IS(ipc_channel_send(&ch, &value, sizeof value, SOON), 0);
+    finish(&c);
+    over();
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     struct ipc_channel other;
@@ -971,6 +1002,7 @@ int main(int argc, char **argv)
         TEST(a_child_is_refused),
         TEST(a_receiver_that_does_not_read_holds_the_sender_up),
         TEST(a_signal_ends_a_call_that_waits_in_zeromq),
+        TEST(receiver_that_was_stopped_in_its_sleep_sleeps_on),
         TEST(what_cannot_be_is_refused),
         TEST(a_program_of_zeromq_is_a_client),
         TEST(strangers_cost_nothing),

@@ -591,6 +591,7 @@ LATENCY(kernel)
      .shape = SHAPE,                                                                               \
      .bytes = B,                                                                                   \
      .memory = 2 * LANE(B) + 65536,                                                                \
+     .lap = (WAIT) == BENCH_ADAPTIVE ? LANE(B) : 0, /* a ring; others have none */                 \
      .prepare = PREPARE,                                                                           \
      .serve = NAME##_##KIND##serve##B,                                                             \
      .measure = NAME##_##KIND##measure##B,                                                         \

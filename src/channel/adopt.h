@@ -82,7 +82,8 @@ IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
     return ipc_channel_set_packet_max_(ch, fd);
 }
 
-/* Makes the channel one over a socket that is connected. */
+/* Makes the channel one over a socket that is connected. Open greets when it has checked all, as the other side
+ * is to hear nothing of a descriptor that stays the caller's. */
 IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
 {
     int rc;
@@ -93,7 +94,7 @@ IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
     if (rc == 0)
-        ipc_channel_greet_(ch, fd);
+        ipc_channel_begin_max_(ch);
     return rc;
 }
 

@@ -13,8 +13,8 @@ IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
     return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
 }
 
-/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on, or is -1:
- * nobody is there. -EOPNOTSUPP: there is no descriptor. */
+/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on; or *fd is -1:
+ * nobody is there; or -EOPNOTSUPP: no descriptor tells. Else a negative errno. */
 IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
 {
     int rc;
@@ -28,41 +28,99 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
         if (rc != 0)
             return rc != -ETIMEDOUT;
     }
-    return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
+    return *fd >= 0 || *fd == -EOPNOTSUPP ? ipc_channel_is_ready_(ch) : *fd;
+}
+
+/* ------------------------------------------------------------------ looking at all */
+
+#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
+
+/* What one look at all channels has found. */
+struct ipc_channel_looks_ {
+    struct pollfd p[IPC_NOTIFY_MANY]; /* fd: negative where there is none */
+    unsigned char is_ready[IPC_NOTIFY_MANY];
+    int64_t until; /* when it is time for the next look; IPC_NOW: a channel is ready */
+    /* Where no channel has a descriptor: the bells of those that are rings, to sleep on. */
+    struct ipc_notify *bell[IPC_NOTIFY_MANY];
+    uint32_t key[IPC_NOTIFY_MANY]; /* of ipc_notify_prepare */
+    unsigned bells;
+};
+
+/* Looks at all channels. 0, or a negative errno. */
+IPC_INLINE int ipc_channel_look_at_all_(struct ipc_channel_looks_ *l,
+                                        struct ipc_channel *const channels[], unsigned n)
+{
+    int64_t rest = IPC_NOTIFY_LONG_; /* some mechanisms look at times, in recv */
+    int rc, ready = 0, polls = 0, looks = 0, meets = 0;
+    unsigned i;
+
+    for (i = l->bells = 0; i < n; i++) {
+        l->p[i].events = POLLIN;
+        rc = ipc_channel_look_at_(channels[i], &l->p[i].fd);
+        if (rc < 0)
+            return rc;
+        l->is_ready[i] = (unsigned char)rc;
+        ready |= rc;
+        if (l->p[i].fd >= 0)
+            polls = 1;
+        else if (l->p[i].fd != -EOPNOTSUPP)
+            meets = 1;
+        else if (channels[i]->ring != NULL)
+            l->bell[l->bells++] = &channels[i]->ring->data;
+        else
+            looks = 1;
+    }
+    if (looks || (polls && l->bells != 0)) /* no call of the kernel sleeps on both */
+        rest = IPC_NOTIFY_NAP_;
+    else if (l->bells != 0)
+        rest = IPC_NOTIFY_SLICE_; /* between two looks for a death */
+    else if (meets)
+        rest = IPC_CHANNEL_MEET_NS_;
+    l->bells = polls ? 0 : l->bells;
+    l->until = ready ? IPC_NOW : ipc_clock() + rest;
+    return 0;
+}
+
+/* Sleeps until a bell rings, or until then: -ETIMEDOUT, to look again. Or -EINTR. */
+IPC_INLINE int ipc_channel_sleep_by_bells_(const struct ipc_channel_looks_ *l, int64_t until)
+{
+    struct ipc_notify_group_ g;
+    int rc;
+
+    g.all = l->bell;
+    g.count = l->bells;
+    g.kept = NULL; /* for sleeps of more than 8 ms */
+    rc = ipc_group_sleep_(&g, l->key, until);
+    return rc == 0 ? -ETIMEDOUT : rc;
 }
 
 /* ------------------------------------------------------------------ what a program calls */
-
-#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
 /* Looks at all channels before the first that is ready is chosen, so that one that always is, as it
  * has many messages at hand, keeps out none of which only its descriptor tells. */
 IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
                                      unsigned begin, int64_t deadline)
 {
-    struct pollfd p[IPC_NOTIFY_MANY];
-    unsigned char is_ready[IPC_NOTIFY_MANY];
+    struct ipc_channel_looks_ l;
+    int64_t until;
     unsigned i, k;
     int rc;
 
     for (;;) {
-        int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
-
-        for (i = 0; i < n; i++) {
-            p[i].events = POLLIN;
-            rc = ipc_channel_look_at_(channels[i], &p[i].fd);
-            if (rc < 0)
-                return rc;
-            is_ready[i] = (unsigned char)rc;
-            if (rc != 0)
-                until = IPC_NOW;
-            else if (p[i].fd < 0 && until != IPC_NOW)
-                until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
+        rc = ipc_channel_look_at_all_(&l, channels, n);
+        if (rc == 0 && l.bells != 0 && l.until != IPC_NOW && deadline > IPC_NOW) {
+            for (i = 0; i < l.bells; i++)
+                l.key[i] = ipc_notify_prepare(l.bell[i]);
+            rc = ipc_channel_look_at_all_(&l, channels, n);
         }
-        rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
-        for (k = 0; (rc == 0 || until == IPC_NOW) && k < n; k++) {
+        if (rc < 0)
+            return rc;
+        until = deadline < l.until ? deadline : l.until;
+        rc = l.bells != 0 && until != IPC_NOW ? ipc_channel_sleep_by_bells_(&l, until)
+                                              : ipc_channel_poll_(l.p, n, until);
+        for (k = 0; (rc == 0 || l.until == IPC_NOW) && k < n; k++) {
             i = (begin + k) % n;
-            if (is_ready[i] || (rc == 0 && p[i].revents != 0))
+            if (l.is_ready[i] || (rc == 0 && l.p[i].revents != 0))
                 return (int)i;
         }
         if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)

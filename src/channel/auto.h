@@ -11,7 +11,8 @@
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
- *            killed go 256 messages at most before that is reported.
+ *            killed go 256 messages at most before that is reported. A recv that sleeps learns
+ *            within a second of a killed process whose child has the socket still.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
@@ -62,15 +63,17 @@ struct ipc_channel_auto_ {
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
     int begins;      /* that is readable until the bell is armed for the first time */
     int32_t trust;   /* how many messages go into the ring before the socket is asked */
+    int64_t asked;   /* when it was asked last */
 };
 
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_: as many at most go into the ring of a
- * killed process, and no more than went to it before.
+ * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_, or IPC_CHANNEL_ASK_NS_ if that is later:
+ * as many at most go into the ring of a killed process, and no more than went to it before.
  */
 #define IPC_CHANNEL_ASK_AFTER_ 256
+#define IPC_CHANNEL_ASK_NS_ 50000 /* a system call can take as long as 200 short messages */
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -111,6 +114,8 @@ IPC_INLINE int ipc_channel_auto_attach_(struct ipc_channel *ch, int listener)
 {
     int rc = ipc_channel_ring_attach_(ch, listener);
 
+    if (!ipc_channel_get_auto_(ch)->published)
+        ch->ring->data.peer.watch = NULL; /* see ipc_channel_auto_wait_ */
     if (rc != 0 || ch->ring->out.ring == NULL)
         return rc;
     ch->ring->out_data.post_fd = fcntl(ch->out, F_DUPFD_CLOEXEC, 3);
@@ -433,9 +438,14 @@ IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *messag
                                       int64_t deadline)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
-    int rc = -EPIPE;
+    int64_t now = ipc_clock();
+    int rc = 0;
 
-    if (!ipc_channel_auto_is_gone_(ch))
+    if (own->trust < IPC_CHANNEL_ASK_AFTER_ || now - own->asked > IPC_CHANNEL_ASK_NS_) {
+        rc = ipc_channel_auto_is_gone_(ch) ? -EPIPE : 0;
+        own->asked = now;
+    }
+    if (rc == 0)
         rc = ipc_channel_ring_send_(ch, message, n, deadline);
     if (CK_CC_LIKELY(rc == 0)) {
         ch->quick_sends = own->trust;
@@ -507,6 +517,33 @@ IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
     return ch->polls >= 0 || ipc_channel_get_auto_(ch)->polls >= 0;
 }
 
+/* Receives over the ring. What does not come soon is waited for at the socket, where the end of the
+ * other side shows, too, instead of at an inotify: a user has 128 of these, and more clients. Only
+ * where a child of a killed process has the socket still, it does not: the kernel is asked for that
+ * once a second. */
+IPC_INLINE int64_t ipc_channel_auto_wait_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
+{
+    int64_t soon = ipc_clock() + IPC_NOTIFY_SHORT_, until, rc;
+    int gone, waited;
+
+    if (ipc_channel_get_auto_(ch)->published || deadline <= soon)
+        return ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_ring_recv_(ch, to, size, soon);
+    while (rc == -ETIMEDOUT) {
+        gone = ipc_channel_auto_arm_(ch);
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        if (rc != -ETIMEDOUT || gone)
+            return rc != -ETIMEDOUT ? rc : -EPIPE;
+        until = ipc_clock() + IPC_NOTIFY_LONG_;
+        until = deadline < until ? deadline : until;
+        waited = ipc_channel_wait_(ch->in, POLLIN, until);
+        if (waited == -EINTR || (waited != 0 && until == deadline))
+            return waited;
+    }
+    return rc;
+}
+
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
@@ -526,7 +563,7 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
         rc = rc == -ETIMEDOUT ? -EPIPE : rc;
         return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
     }
-    rc = ipc_channel_ring_recv_(ch, to, size, deadline);
+    rc = ipc_channel_auto_wait_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
     if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
@@ -553,8 +590,11 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
-     * the descriptor is readable at first, and the recv that finds nothing then arms it. */
-    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
+     * the descriptor is readable at first, and the recv that finds nothing then arms it; but not
+     * before the sides have agreed, as until then no recv comes to look. */
+    rc = own->polls < 0 ? -errno
+                        : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD,
+                                                  !own->published && !ipc_channel_must_agree_(ch));
     if (rc != 0) {
         ipc_channel_close_fd_(&own->polls);
         return rc;

@@ -20,15 +20,16 @@
 
 IPC_INLINE void ipc_channel_put_(unsigned char *to, uint32_t value)
 {
-    to[0] = (unsigned char)(value >> 24);
-    to[1] = (unsigned char)(value >> 16);
-    to[2] = (unsigned char)(value >> 8);
-    to[3] = (unsigned char)value;
+    value = htonl(value);
+    memcpy(to, &value, sizeof value);
 }
 
 IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
 {
-    return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
+    uint32_t value;
+
+    memcpy(&value, from, sizeof value);
+    return ntohl(value);
 }
 
 IPC_INLINE void ipc_channel_put_header_(unsigned char *to, size_t n)
@@ -73,6 +74,24 @@ IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
     return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
 }
 
+/* memcpy that, for few bytes, is no call: see IPC_CHANNEL_HOT_. */
+IPC_FORCE_INLINE void ipc_channel_copy_(unsigned char *to, const unsigned char *from, size_t n)
+{
+    uint64_t word, last;
+    size_t i;
+
+    if (n - 8 > 56) { /* fewer than 8, or more than 64 */
+        memcpy(to, from, n);
+        return;
+    }
+    memcpy(&last, from + n - 8, 8);
+    for (i = 0; i + 8 < n; i += 8) {
+        memcpy(&word, from + i, 8);
+        memcpy(to + i, &word, 8);
+    }
+    memcpy(to + n - 8, &last, 8);
+}
+
 /* ------------------------------------------------------------------ system calls */
 
 /* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is
@@ -85,8 +104,6 @@ IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, con
     ssize_t rc;
     int error, was;
 
-    if ((ch->flags & IPC_CHANNEL_SIGPIPE_IGNORED_) != 0)
-        return n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
 #ifdef SYS_pwritev2
     if ((ch->flags & IPC_CHANNEL_MASK_) == 0) {
         rc = syscall(SYS_pwritev2, ch->out, io, n, -1L, -1L, 0x100 /* RWF_NOSIGNAL */);
@@ -126,7 +143,10 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
     ssize_t rc;
 
     if (!ipc_channel_is_socket_(ch)) {
-        rc = ipc_channel_write_without_signal_(ch, io, n);
+        if ((ch->flags & IPC_CHANNEL_SIGPIPE_IGNORED_) == 0)
+            rc = ipc_channel_write_without_signal_(ch, io, n);
+        else
+            rc = n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
     } else if (n == 1) {
         rc = send(ch->out, io[0].iov_base, io[0].iov_len, flags);
     } else {
@@ -165,13 +185,11 @@ IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, i
 
 /* ------------------------------------------------------------------ sending frames */
 
-/* Writes all of io, until the deadline. *done: the bytes that were written. Changes io. */
-IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
-                                      int64_t deadline, size_t *done)
+/* Writes the rest of io, of which a call has written rc bytes, or none: -EAGAIN. */
+IPC_INLINE int ipc_channel_write_on_(struct ipc_channel *ch, struct iovec *io, int n,
+                                     int64_t deadline, size_t *done, int64_t rc)
 {
-    for (*done = 0; n > 0;) {
-        int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
-
+    for (;;) {
         if (rc == -EAGAIN)
             rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc < 0)
@@ -179,11 +197,25 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
         *done += (size_t)rc;
         for (; n > 0 && (size_t)rc >= io->iov_len; n--, io++)
             rc -= (int64_t)io->iov_len;
-        if (n > 0) {
-            io->iov_base = (unsigned char *)io->iov_base + rc;
-            io->iov_len -= (size_t)rc;
-        }
+        if (n == 0)
+            return 0;
+        io->iov_base = (unsigned char *)io->iov_base + rc;
+        io->iov_len -= (size_t)rc;
+        rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
     }
+}
+
+/* Writes all of io, which has `all` bytes, until the deadline. *done: the bytes that were written.
+ * Changes io. */
+IPC_FORCE_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
+                                            size_t all, int64_t deadline, size_t *done)
+{
+    int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
+
+    *done = 0;
+    if (CK_CC_UNLIKELY(rc != (int64_t)all))
+        return ipc_channel_write_on_(ch, io, n, deadline, done, rc);
+    *done = all;
     return 0;
 }
 
@@ -198,29 +230,32 @@ IPC_INLINE int ipc_channel_send_rest_(struct ipc_channel *ch, int64_t deadline)
         return 0;
     io.iov_base = ch->tx.data + ch->tx.begin;
     io.iov_len = ch->tx.end - ch->tx.begin;
-    rc = ipc_channel_write_all_(ch, &io, 1, deadline, &done);
+    rc = ipc_channel_write_all_(ch, &io, 1, io.iov_len, deadline, &done);
     ch->tx.begin += done;
     return rc == -EPIPE ? ipc_channel_stop_sending_(ch, rc) : rc;
 }
 
-IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int64_t deadline)
 {
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     struct iovec io[2];
     size_t done, head = IPC_CHANNEL_HEADER_;
-    int rc = ipc_channel_send_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
+    int rc, small = n <= IPC_CHANNEL_SMALL_;
 
-    if (rc != 0)
-        return rc;
+    if (CK_CC_UNLIKELY(ch->tx.begin != ch->tx.end)) {
+        rc = ipc_channel_send_rest_(ch, deadline);
+        if (rc != 0)
+            return rc;
+    }
     ipc_channel_put_header_(frame, n);
     if (small)
-        memcpy(frame + head, message, n);
+        ipc_channel_copy_(frame + head, (const unsigned char *)message, n);
     io[0].iov_base = frame;
     io[0].iov_len = small ? head + n : head;
     io[1].iov_base = (void *)(uintptr_t)message;
     io[1].iov_len = n;
-    rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, deadline, &done);
+    rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, head + n, deadline, &done);
     if (rc == -EPIPE)
         return ipc_channel_stop_sending_(ch, rc);
     if (rc == 0 || done == 0)
@@ -244,14 +279,13 @@ IPC_INLINE int ipc_channel_has_hung_up_(struct pollfd *in)
     return poll(in, 1, 0) > 0 && (in->revents & POLLHUP) != 0 && (in->revents & POLLIN) == 0;
 }
 
-/* Reads some bytes, and waits for them until the deadline. Meanwhile it sends what a deadline has
- * cut off. Bytes, or a negative errno: -EPIPE at the end, -EOWNERDEAD at an end within a frame. */
-IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
-                                          int64_t deadline)
+/* Waits for bytes until the deadline, and reads them, after a call that read none: rc is 0 or a
+ * negative errno. Meanwhile it sends what a deadline has cut off. */
+IPC_INLINE int64_t ipc_channel_read_later_(struct ipc_channel *ch, struct iovec *io, int n,
+                                           int64_t deadline, int64_t rc)
 {
     for (;;) {
         int pending = ch->tx.begin != ch->tx.end;
-        int64_t rc = ipc_channel_read_(ch, io, n, deadline == IPC_FOREVER && !pending);
         struct pollfd p[2];
 
         if (rc > 0 || (rc < 0 && rc != -EAGAIN))
@@ -269,7 +303,20 @@ IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *
             return rc;
         if (pending && p[1].revents != 0)
             (void)ipc_channel_send_rest_(ch, IPC_NOW);
+        pending = ch->tx.begin != ch->tx.end;
+        rc = ipc_channel_read_(ch, io, n, deadline == IPC_FOREVER && !pending);
     }
+}
+
+/* Reads some bytes, and waits for them until the deadline. Bytes, or a negative errno: -EPIPE at
+ * the end, -EOWNERDEAD at an end within a frame. */
+IPC_FORCE_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
+                                                int64_t deadline)
+{
+    int pending = ch->tx.begin != ch->tx.end;
+    int64_t rc = ipc_channel_read_(ch, io, n, deadline == IPC_FOREVER && !pending);
+
+    return CK_CC_LIKELY(rc > 0) ? rc : ipc_channel_read_later_(ch, io, n, deadline, rc);
 }
 
 /* Reads more bytes behind those in rx. 0, or as ipc_channel_read_some_. */
@@ -280,7 +327,8 @@ IPC_INLINE int ipc_channel_read_more_(struct ipc_channel *ch, int64_t deadline)
     int64_t rc;
 
     rx->end -= rx->begin;
-    memmove(rx->data, rx->data + rx->begin, rx->end);
+    if (rx->end != 0)
+        memmove(rx->data, rx->data + rx->begin, rx->end);
     rx->begin = 0;
     io.iov_base = rx->data + rx->end;
     io.iov_len = IPC_CHANNEL_GULP_; /* there is as much room behind the largest message */
@@ -370,8 +418,8 @@ IPC_INLINE int ipc_channel_read_like_last_(struct ipc_channel *ch, unsigned char
     return 0;
 }
 
-IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                            int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     unsigned reads = 0;
@@ -389,7 +437,8 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                 return ipc_channel_refuse_size_(ch, (size_t)n, size);
             have -= IPC_CHANNEL_HEADER_;
             if (CK_CC_LIKELY(have >= (size_t)n)) {
-                memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, (size_t)n);
+                ipc_channel_copy_((unsigned char *)to, rx->data + rx->begin + IPC_CHANNEL_HEADER_,
+                                  (size_t)n);
                 rx->begin += IPC_CHANNEL_HEADER_ + (size_t)n;
                 break;
             }

@@ -44,6 +44,13 @@ IPC_INLINE uint32_t ipc_channel_greeting_(const struct ipc_channel *ch)
            (ch->how.max != 0 ? IPC_CHANNEL_GREETING_ASKED_ : 0) | IPC_CHANNEL_GREETING_VERSION_;
 }
 
+/* The longest message until both sides have greeted, of a stream: the last peer may have taken less. */
+IPC_INLINE void ipc_channel_begin_max_(struct ipc_channel *ch)
+{
+    if (ch->kind->type == SOCK_STREAM)
+        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+}
+
 /* A connection has begun: greets. Nothing is on the way yet, so there is room, or the other side is
  * at fault, which the first call finds out. */
 IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
@@ -53,8 +60,7 @@ IPC_INLINE void ipc_channel_greet_(struct ipc_channel *ch, int fd)
     ipc_channel_get_socket_(ch)->came_at = ipc_clock();
     if ((ch->kind->flags & IPC_CHANNEL_GREETS_) == 0)
         return;
-    if (ch->kind->type == SOCK_STREAM) /* the last peer may have taken less */
-        ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
+    ipc_channel_begin_max_(ch);
     ipc_channel_put_(to, IPC_CHANNEL_HELLO_);
     ipc_channel_put_(to + 4, ipc_channel_greeting_(ch));
     ipc_channel_put_(to + 8, (uint32_t)ch->max);

@@ -80,7 +80,7 @@ IPC_FORCE_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
 }
 
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
-__attribute__((noinline, unused)) static int
+__attribute__((noinline, hot, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
 {
     int rc;
@@ -103,7 +103,7 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
 }
 
 /* Receives over any mechanism, as ipc_channel_send_. */
-__attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
+__attribute__((noinline, hot, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
                                                                    size_t size, int64_t deadline)
 {
     int64_t rc = ipc_channel_check_call_(ch, IPC_RECV, deadline);

@@ -89,7 +89,7 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     struct stat st;
-    int rc, bad;
+    int rc;
 
     own->lost = 1;
     if (fstat(ch->in, &st) != 0)
@@ -100,17 +100,14 @@ IPC_INLINE int ipc_channel_log_settle_(struct ipc_channel *ch)
     if (rc != 0 && rc != -EPROTO && rc != -EBADMSG)
         return ipc_channel_refuse_(ch, rc, "file: cannot read '%s': %s", ch->address,
                                    strerror(-rc));
-    if (rc == -EPROTO)
-        bad = !ipc_channel_log_is_headless_(ch, st.st_size);
-    else
-        bad = rc != 0 || (st.st_size > own->offset &&
-                          !ipc_channel_may_be_unfinished_(ch, st.st_size - own->offset));
-    if (bad)
-        return ipc_channel_refuse_(ch, own->offset > 0 ? -EBADMSG : -EPROTO,
-                                   "file: '%s' has no record of ipc_channel.h at offset %lld%s",
-                                   ch->address, (long long)own->offset,
-                                   rc == -EBADMSG ? ", or all near its end are above options.max"
-                                                  : "");
+    if (rc == -EPROTO && !ipc_channel_log_is_headless_(ch, st.st_size))
+        return ipc_channel_log_refuse_head_(ch, rc);
+    if (rc == -EBADMSG || (rc == 0 && st.st_size > own->offset &&
+                           !ipc_channel_may_be_unfinished_(ch, st.st_size - own->offset)))
+        return ipc_channel_refuse_(
+            ch, -EBADMSG, "file: '%s' has no record of ipc_channel.h at offset %lld%s", ch->address,
+            (long long)own->offset,
+            rc == -EBADMSG ? ", or all near its end are above options.max" : "");
     if (st.st_size > own->offset && ftruncate(ch->in, (off_t)own->offset) != 0)
         return ipc_channel_refuse_errno_(ch, "cut");
     own->lost = 0;
@@ -222,6 +219,7 @@ IPC_INLINE int ipc_channel_log_move_(struct ipc_channel *ch)
     ipc_channel_close_fd_(&ch->in);
     ch->in = ch->out = fd;
     *own = was;
+    ipc_channel_log_drop_(ch);
     return rc;
 }
 
@@ -271,6 +269,8 @@ IPC_INLINE int ipc_channel_log_resume_(struct ipc_channel *ch)
     if (fstat(ch->in, &st) != 0)
         return ipc_channel_refuse_errno_(ch, "read");
     rc = ipc_channel_log_find_end_(ch, offset < 0 || offset > st.st_size ? st.st_size : offset);
+    if (offset < 0 && rc == -EPROTO)
+        return ipc_channel_log_refuse_head_(ch, rc);
     if (offset < 0)
         return rc == 0 || rc == -EMSGSIZE
                    ? rc
@@ -627,8 +627,10 @@ IPC_INLINE int ipc_channel_log_doubt_(struct ipc_channel *ch, int tries, int64_t
 
     if (tries >= 3 &&
         (own->id != 0 || fstat(ch->in, &st) != 0 || !ipc_channel_log_is_headless_(ch, st.st_size)))
-        return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                   ch->address, (long long)own->offset);
+        return own->id == 0
+                   ? ipc_channel_log_refuse_head_(ch, -EBADMSG)
+                   : ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
+                                         ch->address, (long long)own->offset);
     own->unread = 1;
     rc = ipc_channel_nap_(tries < 3 ? ipc_in_ms(1) : deadline);
     return rc == -ETIMEDOUT && tries < 3 ? 0 : rc;
@@ -648,6 +650,20 @@ IPC_INLINE int64_t ipc_channel_log_keep_larger_(struct ipc_channel *ch)
     own->unread = 1; /* the next call looks anew */
     ch->next = n;
     return ipc_channel_log_refuse_larger_(ch);
+}
+
+/* Is there a part of a record in rx, to be read on? A new sender may have cut it off, and written another
+ * record, which then has another header. `sure`: without a look at that. */
+IPC_INLINE int ipc_channel_log_has_part_(const struct ipc_channel *ch, int sure)
+{
+    const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    unsigned char header[IPC_CHANNEL_RECORD_];
+
+    if (own->id == 0 || ch->rx.end - ch->rx.begin < sizeof header)
+        return 0;
+    return sure ||
+           (pread(ch->in, header, sizeof header, (off_t)own->offset) == (ssize_t)sizeof header &&
+            memcmp(header, ch->rx.data + ch->rx.begin, sizeof header) == 0);
 }
 
 IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -676,8 +692,8 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
             own->unread = own->check = 1;
         }
         if (own->unread || polls) {
-            /* A part of a record is read again: a new sender may cut it off, and write another. */
-            ch->rx.begin = ch->rx.end = 0;
+            if (n != -EAGAIN || !ipc_channel_log_has_part_(ch, polls && !own->check))
+                ipc_channel_log_drop_(ch);
             n = ipc_channel_log_read_(ch);
             if (n < 0)
                 return n;

@@ -3,7 +3,7 @@
  *
  * Numbers in network byte order:
  *
- *     head     "ipc-log2", id (8 bytes, drawn at random)       with the first record
+ *     head     "ipc-log3", id (8 bytes, drawn at random)       with the first record
  *     record   n (4), n ^ "ipc1" ^ key (4), hash (8), message (n)
  *
  * key has 16 bits of id and the record's offset, so no bytes in a message look like a record. hash
@@ -18,6 +18,9 @@
  *     record the sender compares the file's end. What others have cut or appended is mended, then
  *     the record is written again. A sender killed in between leaves a record without a head, which
  *     is all of the file; the next sender cuts it off, as no send has returned for it.
+ *   - A receiver keeps the part of a record that it has read, and reads on behind it. A new sender may
+ *     cut that part off and write another record. Its hash, and so its header, is another one: the
+ *     receiver compares the header before it reads on. One that polls does so every 10 ms.
  *   - A new sender cuts off the one record that its predecessor may not have finished, or zeros,
  *     which a crash of the machine may leave, and nothing else.
  */
@@ -33,6 +36,8 @@ struct ipc_channel_log_ {
     uint64_t id;    /* of the head; 0 exactly while offset is 0 */
     uint64_t mark;  /* the hash before the next record, the id before the first */
     int64_t at;     /* where the file has that; 0: not known */
+    size_t hashed;  /* bytes of the message at rx.begin that `hash` is of: whole pages, or all */
+    uint64_t hash;
     dev_t device;   /* of the open file */
     ino_t inode;
     int64_t look;    /* when to look at the path again */
@@ -59,7 +64,7 @@ IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channe
 
 #define IPC_CHANNEL_RECORD_ IPC_CHANNEL_HEAD_MOST_ /* bytes before the message */
 #define IPC_CHANNEL_LOG_HEAD_ 16
-#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log2"
+#define IPC_CHANNEL_LOG_MAGIC_ "ipc-log3"
 #define IPC_CHANNEL_LOG_PAGE_ ((size_t)4096) /* bytes of a message that are hashed together */
 #define IPC_CHANNEL_LOOK_SENDER_ INT64_C(10000000) /* ns between looks at the path */
 #define IPC_CHANNEL_LOG_GRACE_ INT64_C(1000000000) /* ns in which another may make the file */
@@ -77,37 +82,59 @@ IPC_INLINE void ipc_channel_put_64_(unsigned char *to, uint64_t value)
     ipc_channel_put_(to + 4, (uint32_t)value);
 }
 
-IPC_INLINE uint64_t ipc_channel_hash_word_(uint64_t h, uint64_t word)
+#define IPC_CHANNEL_ODD_ UINT64_C(0x9e3779b97f4a7c15) /* 2^64 by the golden ratio */
+
+/* The next 8 bytes, the first one the lowest: one load where that is the processor's order. */
+IPC_FORCE_INLINE uint64_t ipc_channel_hash_load_(const unsigned char *at)
 {
-    h = (h ^ word) * 1099511628211u;
-    return h ^ h >> 29;
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+           (uint64_t)at[7] << 56;
 }
 
-/* The hash of at most IPC_CHANNEL_LOG_PAGE_ bytes: as FNV-1a, but by words of 8 bytes, and in four
- * chains, as a product has to wait for the one before it. Two seeds never give one hash. */
+IPC_FORCE_INLINE uint64_t ipc_channel_hash_word_(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * IPC_CHANNEL_ODD_;
+    return h << 29 | h >> 35;
+}
+
+/* 16 bytes, with one product. */
+IPC_FORCE_INLINE uint64_t ipc_channel_hash_pair_(uint64_t h, const unsigned char *at)
+{
+    return ipc_channel_hash_word_(h, ipc_channel_hash_load_(at)) + ipc_channel_hash_load_(at + 8);
+}
+
+/* The hash of at most IPC_CHANNEL_LOG_PAGE_ bytes. Many bytes go in eight chains, as a product has to
+ * wait for the one before it. Each step has another result for another h: so two seeds never give
+ * one hash. */
 IPC_INLINE uint64_t ipc_channel_hash_page_(uint64_t h, const unsigned char *at, size_t n)
 {
-    uint64_t second = 1, third = 2, fourth = 3;
-    unsigned char last[8] = {0};
-    size_t i;
+    uint64_t b = 1, c = 2, d = 3, e = 4, f = 5, g = 6, k = 7;
+    unsigned char last[16] = {0};
+    size_t i = 0;
 
-    for (i = 0; i + 32 <= n; i += 32) {
-        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
-        second = ipc_channel_hash_word_(second, ipc_channel_get_64_(at + i + 8));
-        third = ipc_channel_hash_word_(third, ipc_channel_get_64_(at + i + 16));
-        fourth = ipc_channel_hash_word_(fourth, ipc_channel_get_64_(at + i + 24));
+    if (n >= 256) {
+        for (; i + 128 <= n; i += 128) {
+            h = ipc_channel_hash_pair_(h, at + i);
+            b = ipc_channel_hash_pair_(b, at + i + 16);
+            c = ipc_channel_hash_pair_(c, at + i + 32);
+            d = ipc_channel_hash_pair_(d, at + i + 48);
+            e = ipc_channel_hash_pair_(e, at + i + 64);
+            f = ipc_channel_hash_pair_(f, at + i + 80);
+            g = ipc_channel_hash_pair_(g, at + i + 96);
+            k = ipc_channel_hash_pair_(k, at + i + 112);
+        }
+        h = ipc_channel_hash_word_(ipc_channel_hash_word_(h, b), c);
+        h = ipc_channel_hash_word_(ipc_channel_hash_word_(h, d), e);
+        h = ipc_channel_hash_word_(ipc_channel_hash_word_(h, f), g);
+        h = ipc_channel_hash_word_(h, k);
     }
-    if (i > 0) {
-        h = ipc_channel_hash_word_(h, second);
-        h = ipc_channel_hash_word_(h, third);
-        h = ipc_channel_hash_word_(h, fourth);
-    }
-    for (; i + 8 <= n; i += 8)
-        h = ipc_channel_hash_word_(h, ipc_channel_get_64_(at + i));
+    for (; i + 16 <= n; i += 16)
+        h = ipc_channel_hash_pair_(h, at + i);
     if (i == n)
         return h;
     memcpy(last, at + i, n - i);
-    return ipc_channel_hash_word_(h, ipc_channel_get_64_(last));
+    return ipc_channel_hash_pair_(h, last);
 }
 
 /* The hash in a record. */
@@ -127,7 +154,7 @@ IPC_INLINE uint64_t ipc_channel_seed_(uint64_t mark, uint64_t n)
 /* What is added to the check of the record at an offset. */
 IPC_INLINE uint32_t ipc_channel_log_key_(uint64_t id, int64_t offset)
 {
-    uint64_t h = (id ^ (uint64_t)offset * UINT64_C(0x9e3779b97f4a7c15)) * 1099511628211u;
+    uint64_t h = (id ^ (uint64_t)offset * IPC_CHANNEL_ODD_) * 1099511628211u;
 
     return (uint32_t)(h >> 48);
 }
@@ -156,6 +183,15 @@ IPC_INLINE int ipc_channel_log_refuse_larger_(struct ipc_channel *ch)
                                (long long)ipc_channel_get_log_(ch)->offset, ch->max);
 }
 
+/* Keeps a sentence about a file that does not begin as a log. */
+IPC_INLINE int ipc_channel_log_refuse_head_(struct ipc_channel *ch, int rc)
+{
+    return ipc_channel_refuse_(ch, rc,
+                               "file: '%s' does not begin with " IPC_CHANNEL_LOG_MAGIC_
+                               ": it is no log, or one of another version of ipc_channel.h",
+                               ch->address);
+}
+
 /* Writes the head of a file. */
 IPC_INLINE void ipc_channel_put_log_head_(unsigned char *to, uint64_t id)
 {
@@ -177,6 +213,13 @@ IPC_INLINE uint64_t ipc_channel_put_record_(unsigned char *to, uint64_t id, int6
     return hash;
 }
 
+/* Forgets the bytes in rx. */
+IPC_INLINE void ipc_channel_log_drop_(struct ipc_channel *ch)
+{
+    ch->rx.begin = ch->rx.end = 0;
+    ipc_channel_get_log_(ch)->hashed = 0;
+}
+
 /* Forgets what was read of the file: it is before its head. */
 IPC_INLINE void ipc_channel_log_rewind_(struct ipc_channel *ch)
 {
@@ -185,7 +228,7 @@ IPC_INLINE void ipc_channel_log_rewind_(struct ipc_channel *ch)
     own->offset = own->at = 0;
     own->id = own->mark = 0;
     own->unread = own->check = 1;
-    ch->rx.begin = ch->rx.end = 0;
+    ipc_channel_log_drop_(ch);
     ch->next = 0;
 }
 
@@ -215,8 +258,7 @@ IPC_INLINE int64_t ipc_channel_check_record_(struct ipc_channel *ch)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     const unsigned char *at = ch->rx.data + ch->rx.begin;
-    size_t have = ch->rx.end - ch->rx.begin;
-    uint64_t hash;
+    size_t have = ch->rx.end - ch->rx.begin, all, some;
     int64_t n;
 
     if (own->id == 0) {
@@ -231,11 +273,19 @@ IPC_INLINE int64_t ipc_channel_check_record_(struct ipc_channel *ch)
     if (have < IPC_CHANNEL_RECORD_)
         return -EAGAIN;
     n = ipc_channel_record_length_(ch, at, own->offset);
-    if (n < 0 || have - IPC_CHANNEL_RECORD_ < (size_t)n)
-        return n < 0 ? n : -EAGAIN;
-    hash = ipc_channel_hash_(ipc_channel_seed_(own->mark, (uint64_t)n), at + IPC_CHANNEL_RECORD_,
-                             (size_t)n);
-    return hash == ipc_channel_get_64_(at + 8) ? n : -EBADMSG;
+    if (n < 0)
+        return n;
+    all = (size_t)n;
+    some = have - IPC_CHANNEL_RECORD_;
+    some = some < all ? some - some % IPC_CHANNEL_LOG_PAGE_ : all;
+    if (own->hashed == 0)
+        own->hash = ipc_channel_seed_(own->mark, all);
+    own->hash =
+        ipc_channel_hash_(own->hash, at + IPC_CHANNEL_RECORD_ + own->hashed, some - own->hashed);
+    own->hashed = some;
+    if (have - IPC_CHANNEL_RECORD_ < all)
+        return -EAGAIN;
+    return own->hash == ipc_channel_get_64_(at + 8) ? n : -EBADMSG;
 }
 
 /* Are there bytes behind the bad record in rx? A length that is bad counts as yes. */
@@ -255,6 +305,7 @@ IPC_INLINE void ipc_channel_pass_record_(struct ipc_channel *ch, int64_t n)
     own->mark = ipc_channel_get_64_(ch->rx.data + ch->rx.begin + 8);
     own->at = own->offset + 8;
     own->offset += (int64_t)IPC_CHANNEL_RECORD_ + n;
+    own->hashed = 0;
     ch->rx.begin += IPC_CHANNEL_RECORD_ + (size_t)n;
 }
 
@@ -266,7 +317,8 @@ IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
     size_t have = rx->end - rx->begin, room = rx->size - have;
     ssize_t n;
 
-    memmove(rx->data, rx->data + rx->begin, have);
+    if (rx->begin != 0)
+        memmove(rx->data, rx->data + rx->begin, have);
     rx->begin = 0;
     rx->end = have;
     n = pread(ch->in, rx->data + have, room, (off_t)(own->offset + (int64_t)have));
@@ -367,7 +419,7 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
         else
             got = ipc_channel_log_read_(ch);
     }
-    ch->rx.begin = ch->rx.end = 0;
+    ipc_channel_log_drop_(ch);
     own->unread = 1;
     return got < 0 ? (int)got : rc;
 }

@@ -113,8 +113,8 @@ IPC_INLINE int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t deadline)
     return rc;
 }
 
-IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                    int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                          int64_t deadline)
 {
     int rc;
 
@@ -133,8 +133,8 @@ IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message,
     }
 }
 
-IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                              int64_t deadline)
 {
     int direct = size >= ch->max, rc; /* the kernel wants room for the largest message */
     char *at = (char *)(direct ? to : ch->rx.data);

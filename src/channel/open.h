@@ -230,6 +230,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0 && kind == &ipc_channel_adopt_kind_)
         ipc_channel_adopt_return_(ch);
+    else if (kind == &ipc_channel_adopt_kind_ && (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
+        ipc_channel_greet_(ch, ch->in);
     return ipc_channel_end_open_(ch, uri, rc);
 }
 

@@ -58,8 +58,8 @@ IPC_INLINE int ipc_channel_packet_retry_(struct ipc_channel *ch, int rc, size_t 
                                     : ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
 }
 
-IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int64_t deadline)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
@@ -143,8 +143,9 @@ IPC_INLINE int ipc_channel_is_from_stranger_(struct ipc_channel *ch, struct msgh
 }
 
 /* Reads one packet. Its bytes with the header, however many were kept; or what recvmsg says. */
-IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
-                                            void *to, size_t size, int flags)
+IPC_CHANNEL_HOT_ ssize_t ipc_channel_packet_read_(struct ipc_channel *ch,
+                                                  struct ipc_channel_packet_ *p, void *to,
+                                                  size_t size, int flags)
 {
     struct iovec io[3];
     ssize_t got;
@@ -204,8 +205,9 @@ IPC_INLINE int ipc_channel_choose_socket_(struct ipc_channel *ch, int64_t deadli
 
 /* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
  * is the call's refusal. */
-IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
-                                            void *to, size_t size, int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_packet_next_(struct ipc_channel *ch,
+                                                  struct ipc_channel_packet_ *p, void *to,
+                                                  size_t size, int64_t deadline)
 {
     const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
@@ -277,8 +279,8 @@ IPC_INLINE void ipc_channel_packet_keep_(struct ipc_channel *ch,
     }
 }
 
-IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                            int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int64_t deadline)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     struct ipc_channel_packet_ p;

@@ -151,14 +151,29 @@ IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, si
     return ipc_channel_shared_recv_(ch, to, size, deadline);
 }
 
-/* Is the process gone that was seen at the other end, where one sends? */
+/* Is the process gone that was seen at the other end, where one sends, or one that came and went
+ * since the last look? */
 IPC_INLINE int ipc_channel_has_lost_(const struct ipc_channel *ch, const uint64_t *holder)
 {
     const struct ipc_channel_ring_ *r = ch->ring;
+    const uint64_t *left = ipc_channel_left_(ch, 0);
     uint64_t now = ck_pr_load_64(holder);
 
-    return r->one_sender && r->writer != 0 &&
-           (now == 0 || ipc_channel_has_left_(ch, r->writer, now));
+    if (!r->one_sender)
+        return 0;
+    if (r->writer != 0)
+        return now == 0 || ipc_channel_has_left_(ch, r->writer, now);
+    return now == 0 && left != NULL && ck_pr_load_64(left) != r->left[0];
+}
+
+/* Has the ring of records a message, or an error, as after fork? A client finds no answer to another
+ * one. */
+IPC_INLINE int ipc_channel_has_record_(struct ipc_channel_ring_ *r)
+{
+    int rc = ipc_channel_has_answers_(r);
+    size_t n;
+
+    return rc > 0 ? ipc_record_look_(&r->in, &n) != -EAGAIN : rc != 0;
 }
 
 /* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
@@ -166,17 +181,15 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
-    size_t n;
 
     if (asks || ipc_channel_has_misfit_(r))
         return 1;
     if (r->subscriber.ring != NULL)
         return ipc_channel_has_news_(r);
-    if (r->in.ring == NULL)
+    if (r->take.m.ring != NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
                ipc_channel_has_lost_(ch, &r->take.m.ring->end[0]);
-    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
+    return ipc_channel_has_record_(r) || ipc_channel_has_lost_(ch, &r->in.ring->end[0]);
 }
 
 #endif

@@ -92,13 +92,16 @@ IPC_INLINE int ipc_channel_signal_refuse_gone_(struct ipc_channel *ch)
     return ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone", (long)ch->peer.pid);
 }
 
-/* Checks that the receiver blocks the signal. That is asked once for each signal: the descriptor
- * never comes to stand for another process. */
+/* Checks that the receiver lives, as one that has died takes signals until its parent has asked how it ended;
+ * and that it blocks the signal, which is asked once for each signal: the descriptor never comes to stand for
+ * another process. */
 IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
 {
     struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->state;
     uint64_t bit = UINT64_C(1) << (ch->priority & 63);
 
+    if (ipc_channel_wait_(ch->out, POLLIN, IPC_NOW) == 0)
+        return ipc_channel_signal_refuse_gone_(ch);
     if ((own->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number)) {
         if (kill(ch->peer.pid, 0) != 0 && errno == ESRCH)
             return ipc_channel_signal_refuse_gone_(ch);
@@ -110,8 +113,8 @@ IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
     return 0;
 }
 
-IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                        int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                              int64_t deadline)
 {
     int number = ipc_channel_get_signal_(ch), rc;
     siginfo_t info;
@@ -145,8 +148,8 @@ IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *mess
     }
 }
 
-IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                            int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                  int64_t deadline)
 {
     struct signalfd_siginfo came;
     unsigned skips = 0;

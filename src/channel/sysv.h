@@ -10,7 +10,8 @@
  *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed,
  *            once; then it is made or waited for anew.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
- *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops;
+ *            ipc_channel_wait_any looks once a millisecond, too.
  *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
@@ -22,6 +23,7 @@
 
 struct ipc_channel_sysv_ {
     int queue; /* its id */
+    long held; /* the type of an empty message that a look has taken, for recv; 0: none */
 };
 
 IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
@@ -125,6 +127,36 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     return 0;
 }
 
+/* Is it what ch->select asks for? */
+IPC_INLINE int ipc_channel_sysv_is_selected_(const struct ipc_channel *ch, long type)
+{
+    return ch->select == 0 || type == ch->select || (ch->select < 0 && type <= -(long)ch->select);
+}
+
+/* Has recv something to tell? By type the kernel tells only a call that takes the message, if it
+ * fits: into no bytes only an empty one does, which is held then. */
+IPC_INLINE int ipc_channel_sysv_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+    struct msqid_ds is;
+    int rc;
+
+    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held))
+        return 1;
+    if (own->queue < 0) {
+        rc = ipc_channel_sysv_again_(ch, IPC_NOW);
+        *ch->why = '\0';
+        if (rc != 0)
+            return rc != -ETIMEDOUT;
+    }
+    if (ch->select == 0 || own->held != 0)
+        return msgctl(own->queue, IPC_STAT, &is) != 0 || is.msg_qnum != 0;
+    if (msgrcv(own->queue, ch->rx.data, 0, ch->select, IPC_NOWAIT) < 0)
+        return errno != ENOMSG;
+    memcpy(&own->held, ch->rx.data, sizeof own->held);
+    return 1;
+}
+
 /* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
 IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
@@ -141,8 +173,8 @@ IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what,
     return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
-IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                      int64_t deadline)
+IPC_CHANNEL_HOT_ int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                            int64_t deadline)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
@@ -158,16 +190,21 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
     return 0;
 }
 
-IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                          int64_t deadline)
+IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                int64_t deadline)
 {
-    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
     int fits = size >= ch->max, rc;
     size_t room = fits ? ch->max + 1 : size;
     int flags = (deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) | (fits ? 010000 /* MSG_NOERROR */ : 0);
     long type;
     ssize_t n;
 
+    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held)) {
+        ch->came = (uint32_t)own->held;
+        own->held = 0;
+        return 0;
+    }
     if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
         return rc;
     /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. The
@@ -188,6 +225,15 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
     return n;
 }
 
+/* Puts back what is held, at the end of the queue, if that has room. */
+IPC_INLINE void ipc_channel_sysv_close_(struct ipc_channel *ch)
+{
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
+
+    if (own->held != 0 && ch->pid == getpid())
+        (void)msgsnd(own->queue, &own->held, 0, IPC_NOWAIT);
+}
+
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
@@ -206,7 +252,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     0,
     0,
     ipc_channel_sysv_open_,
-    NULL, /* close */
+    ipc_channel_sysv_close_,
     ipc_channel_sysv_unlink_,
     ipc_channel_sysv_send_,
     ipc_channel_sysv_recv_,
@@ -216,7 +262,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
-    NULL, /* is_ready */
+    ipc_channel_sysv_is_ready_,
     NULL, /* serve */
 };
 

@@ -21,8 +21,10 @@
  *            would wait is -EPIPE, within a second if it waits already.
  *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
  *            child whose parent is gone takes the place anew at its first call, with the ends.
- *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops.
- *            Segment and semaphores outlive their processes.
+ *   Limits   Messages of 1 MiB unless asked for; memory as over ring:. No descriptor for event loops:
+ *            ipc_channel_wait_any sleeps on the bells of several such channels, and beside channels
+ *            that have descriptors it looks once a millisecond. Segment and semaphores outlive their
+ *            processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -493,6 +495,20 @@ IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_
     return rc;
 }
 
+/* Has recv something to tell? Asks the kernel for a death, and for the semaphores, as nothing tells of
+ * these. */
+IPC_INLINE int ipc_channel_shm_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r->in.ring != NULL && ipc_channel_is_time_to_ask_(&r->asked_at[0])) {
+        (void)ipc_channel_sem_alive_(own, own->me.id);
+        r->data.asks |= ipc_channel_is_killed_(&r->data, ck_pr_load_64(&r->in.ring->end[0]));
+    }
+    return own->removed || r->data.asks || ipc_channel_ring_is_ready_(ch);
+}
+
 /* The kernel gives memory for what was touched: one of the rings, or both. */
 IPC_INLINE void ipc_channel_shm_describe_(const struct ipc_channel *ch,
                                           struct ipc_channel_facts *info)
@@ -554,7 +570,7 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     ipc_channel_shm_describe_,
-    NULL, /* is_ready */
+    ipc_channel_shm_is_ready_,
     NULL, /* serve */
 };
 

@@ -292,7 +292,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 /* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->s.self))
         ipc_ring_detach_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -300,7 +300,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
-    if (c->seat != NULL && ipc_ring_may_leave_(&c->s.self))
+    if (c->seat != NULL && ipc_ring_is_ours_(&c->s.self))
         ipc_broadcast_leave_seat_(c->seat, c->s.at, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }

@@ -728,7 +728,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
 
-    if (c->ring != NULL && !ipc_ring_may_leave_(&c->self))
+    if (c->ring != NULL && !ipc_ring_is_ours_(&c->self))
         return;
     if (c->doing == IPC_CALL_WAITING_) {
         at = ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c));
@@ -748,7 +748,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self))
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self))
         ipc_ring_leave_end_(ipc_call_caller_(c->slot), c->id);
     (void)ipc_call_client_disable_(c, -EINVAL);
 }
@@ -876,7 +876,7 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     size_t stride = ipc_call_server_stride_(s);
     uint64_t i;
 
-    if (s->ring != NULL && ipc_ring_may_leave_(&s->self)) {
+    if (s->ring != NULL && ipc_ring_is_ours_(&s->self)) {
         for (i = 0; i < s->count; i++)
             (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
         ipc_ring_leave_end_(&s->seat->id, s->id);

@@ -326,8 +326,9 @@ CK_CC_UNUSED __attribute__((noinline)) static int ipc_ring_settle_(struct ipc_ri
     return renew(handle, NULL);
 }
 
-/* Is what the handle holds to be given back by this process? */
-IPC_INLINE int ipc_ring_may_leave_(const struct ipc_ring_self_ *s)
+/* Is what the handle holds this process's, by the id by which the handle is attached? Then this process
+ * publishes it and gives it back. */
+IPC_INLINE int ipc_ring_is_ours_(const struct ipc_ring_self_ *s)
 {
     return !ipc_ring_is_forked_(s) || s->me->inherit(s->me->arg, s->was, 1) == 1;
 }

@@ -609,7 +609,7 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
 
 IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 {
-    if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
+    if (m->ring != NULL && ipc_ring_is_ours_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
             ipc_ring_detach_end_(m->end, m->id);
@@ -792,7 +792,7 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
     struct ipc_mpmc *m = &p->m;
 
     if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_ &&
-        ipc_ring_may_leave_(&m->self))
+        ipc_ring_is_ours_(&m->self))
         ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_((size_t)m->bytes));
     m->claimed = 0;
 }
@@ -810,7 +810,7 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     struct ipc_mpmc *m = &c->m;
     unsigned tries;
 
-    m->claimed = m->claimed && ipc_ring_may_leave_(&m->self);
+    m->claimed = m->claimed && ipc_ring_is_ours_(&m->self);
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
         uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);

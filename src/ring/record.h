@@ -239,7 +239,7 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     ipc_record_note_published_(c, c->published);
-    if (ipc_record_is_due_(c) && !ipc_ring_is_forked_(&c->self))
+    if (ipc_record_is_due_(c) && ipc_ring_is_ours_(&c->self))
         ipc_record_publish_(c);
 }
 
@@ -270,7 +270,7 @@ IPC_RING_NOINLINE_ void ipc_record_publish_put_off_(struct ipc_record_producer *
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->self)) {
         if (p->put_off_word != 0)
             ipc_record_publish_put_off_(p);
         ck_pr_store_64(&p->lane->tail, p->tail); /* a LEFT says that it is there */
@@ -285,7 +285,7 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 
 IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 {
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self)) {
         if (c->head != c->published)
             ipc_record_publish_(c);
         ipc_ring_detach_end_(&c->ring->end[1], c->id);

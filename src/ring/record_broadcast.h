@@ -381,7 +381,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 /* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->r.self))
         ipc_ring_detach_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -389,7 +389,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
-    if (c->seat != NULL && ipc_ring_may_leave_(&c->r.self))
+    if (c->seat != NULL && ipc_ring_is_ours_(&c->r.self))
         ipc_broadcast_leave_seat_(c->seat, c->r.to, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }

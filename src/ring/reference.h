@@ -16,8 +16,9 @@
  * built with another version is refused (-EPROTO), also where the size of the type is the same.
  *
  * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
- * both are types of their own, so that the wrong end does not compile. `how` stands only where a
- * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
+ * both are types of their own, so that the wrong end does not compile (gcc before 14 and older clang
+ * only warn in C, unless they are given -Werror=incompatible-pointer-types). `how` stands only where
+ * a kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
  * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY (with IPC_BROADCAST_WAKES_READ_ONLY,
  * too, see below), for records the number of producers (1 to 64). Add IPC_MPMC_HANDLES(n) or
  * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or

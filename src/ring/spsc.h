@@ -30,73 +30,7 @@
 #ifndef IPC_SRC_RING_SPSC_H
 #define IPC_SRC_RING_SPSC_H 1
 
-#include "copy.h"
-
-/* ------------------------------------------------------------------ spsc: layout */
-
-#define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
-#define IPC_SPSC_MAGIC UINT64_C(0x31637370735f6369) /* "ic_spsc1" */
-
-/* The shared part. Private to this file; tests and tools may look. */
-struct ipc_spsc_shared {
-    struct ipc_ring_shared_ is;
-    /* The holders of the producer's end and of the consumer's, and how often each was left, as in
-     * core.h. */
-    uint64_t end[2];
-    uint64_t left[2];
-    unsigned char pad1[32];
-    /* Every position below has been consumed. Written by the consumer alone. */
-    uint64_t head;
-    unsigned char pad2[120];
-    /* For notifiers of ipc_notify.h, which have this size and begin as zeros: the consumer sleeps
-     * on the first, the producer on the second. Without that header they stay zeros. */
-    unsigned char data_bell[64];
-    unsigned char space_bell[64];
-    /* capacity slots of ipc_ring_stride_(bytes) each */
-};
-
-IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
-IPC_RING_ASSERT_(left, offsetof(struct ipc_spsc_shared, left) == 80)
-IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
-IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
-IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
-
-IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
-{
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not an SPSC ring; magic";
-    kind.magic = IPC_SPSC_MAGIC;
-    kind.header = sizeof(struct ipc_spsc_shared);
-    kind.stride = ipc_ring_stride_(bytes);
-    return kind;
-}
-
-/* The bytes of a ring; or 0 if bytes is 0, capacity is not a power of two, or their product is
- * beyond the address space. */
-IPC_INLINE size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
-{
-    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-
-    return ipc_ring_footprint_(&kind, bytes, capacity);
-}
-
-/*
- * Makes an empty ring of `capacity` messages of `bytes` bytes in mem[0..size). Writes all of it, so
- * it is also the prefault. An attach at the same time gets -EAGAIN or the whole ring; but where
- * there was a ring before, nobody may be attached or attaching.
- *
- *   0
- *   -EINVAL  mem is NULL or not 64-byte aligned, bytes is 0, capacity is not a power of two, or
- *            their product is beyond the address space
- *   -ENOSPC  size is less than ipc_spsc_footprint(bytes, capacity)
- */
-IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
-{
-    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-
-    return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
-}
+#include "spsc_layout.h"
 
 /* ------------------------------------------------------------------ spsc: handles */
 
@@ -341,7 +275,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
-    if (c->head - c->published > c->replay && !ipc_ring_is_forked_(&c->self))
+    if (c->head - c->published > c->replay && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
 }
 
@@ -358,13 +292,18 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 }
 
 /* Publishes the message in that slot, which is the one of tail. */
-IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
-                                     uint64_t tail, size_t stride)
+IPC_FORCE_INLINE void ipc_spsc_publish_slot_(unsigned char *slot, uint64_t tail, size_t stride)
 {
     /* Without it the sequence could be seen before the payload. Partner: the load fence in
      * ipc_spsc_look_ahead_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
+}
+
+IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
+                                     uint64_t tail, size_t stride)
+{
+    ipc_spsc_publish_slot_(slot, tail, stride);
     p->tail = tail + 1;
 }
 
@@ -384,7 +323,7 @@ IPC_RING_NOINLINE_ void ipc_spsc_publish_put_off_(struct ipc_spsc_producer *p)
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
+    if (p->ring != NULL && ipc_ring_is_ours_(&p->self)) {
         if (p->put_off > 0)
             ipc_spsc_publish_put_off_(p);
         ipc_ring_detach_end_(&p->ring->end[0], p->id);
@@ -394,7 +333,7 @@ IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 {
-    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+    if (c->ring != NULL && ipc_ring_is_ours_(&c->self)) {
         if (c->head != c->published)
             ipc_spsc_publish_(c);
         ipc_ring_detach_end_(&c->ring->end[1], c->id);
@@ -545,17 +484,39 @@ IPC_FORCE_INLINE int ipc_spsc_flush_(struct ipc_spsc_producer *p)
     return p->error;
 }
 
+/* Sends up to n short messages, as many as are known to have room. Returns how many. A store waits
+ * until those before it have their lines, so the handle is written once for all of them. */
+IPC_FORCE_INLINE size_t ipc_spsc_push_run_(struct ipc_spsc_producer *p, const unsigned char *m,
+                                           size_t n, size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes), i;
+    uint64_t tail = p->tail, room = p->limit - tail;
+
+    for (i = 0; i < n && i < room && !ipc_ring_is_forked_(&p->self); i++, tail++) {
+        unsigned char *slot = ipc_spsc_next_slot_(p, tail, stride);
+
+        ipc_ring_put_(&p->trials, slot, m + i * bytes, bytes);
+        ipc_spsc_publish_slot_(slot, tail, stride);
+    }
+    p->tail = tail;
+    return i;
+}
+
 IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const void *messages,
                                           size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
-    size_t i;
+    size_t i = 0;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
-        ;
-    if (IPC_RING_IS_PUT_OFF_(bytes))
+    if (IPC_RING_IS_PUT_OFF_(bytes)) {
+        for (; i < n && (rc = ipc_spsc_push_more_(p, m + i * bytes, bytes)) == 0; i++)
+            ;
         (void)ipc_spsc_flush_(p);
+    } else {
+        while (i < n && (rc = ipc_spsc_room_(p)) == 0)
+            i += ipc_spsc_push_run_(p, m + i * bytes, n - i, bytes);
+    }
     return i > 0 ? (int64_t)i : rc;
 }
 

@@ -236,7 +236,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 {
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
-    if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
+    if (s->ring != NULL && ipc_ring_is_ours_(&s->self))
         ipc_ring_detach_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }

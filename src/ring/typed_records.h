@@ -68,7 +68,7 @@ IPC_TEMPLATE_END
 /* Before a post of a consumer that publishes for many records at once. */
 IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 {
-    if (c->to != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
+    if (c->to != NULL && c->head != c->published && ipc_ring_is_ours_(&c->self))
         ipc_record_publish_(c);
     c->post_due = 0;
 }

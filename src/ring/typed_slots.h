@@ -95,7 +95,7 @@ IPC_TEMPLATE_END
 /* Before a post of a consumer that publishes for many messages at once. */
 IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 {
-    if (c->at != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
+    if (c->at != NULL && c->head != c->published && ipc_ring_is_ours_(&c->self))
         ipc_spsc_publish_(c);
     *woken_for = c->published;
 }
@@ -135,13 +135,18 @@ IPC_FORCE_INLINE int NAME_recv(struct NAME_consumer *c, TYPE *message, int64_t d
 }
 IPC_TEMPLATE_END
 
+/* Before a post: short messages are never put off. */
+#define IPC_SPSC_FLUSH_(TYPE)                                                                      \
+    if (IPC_RING_IS_PUT_OFF_(sizeof(TYPE)))                                                        \
+    (void)ipc_spsc_flush(&h->raw)
+
 #define IPC_SPSC(NAME, ...)                                                                        \
     IPC_SPSC_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
 
 IPC_TEMPLATE(IPC_SPSC_OF_, NAME, TYPE, VERSION)
 enum { NAME_version_ = (VERSION) };
 IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))
-IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)ipc_spsc_flush(&h->raw), sizeof(TYPE), me)
+IPC_RING_END_(NAME, spsc, producer, raw, 0, IPC_SPSC_FLUSH_(TYPE), sizeof(TYPE), me)
 IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)
 IPC_RING_SLOTS_(NAME, TYPE, spsc, (void)0, sizeof(TYPE))
 IPC_RING_CALL_ int NAME_push_more(struct NAME_producer *p, const TYPE *message)

@@ -340,13 +340,13 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
 
     if (!S_ISREG(st->st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
-    if (ipc_shm_check_size_(seg, st) != 0)
-        return -EPROTO;
-    if (st->st_uid != owner)
+    if (st->st_uid != owner) /* first, as the sentence says who can remove it */
         return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: set "
                               "options.owner, if you trust that user; or take another name; "
                               "that user, or root, can ipc_shm_unlink it",
                               (long)st->st_uid, (long)owner);
+    if (ipc_shm_check_size_(seg, st) != 0)
+        return -EPROTO;
     if ((st->st_mode & 0777 & ~how->mode) != 0)
         return ipc_shm_refuse(seg, -EACCES, "segment has mode %03o, at most %03o was asked for: "
                               "set options.mode, if others may use it",

@@ -21,45 +21,44 @@ static int64_t ask(struct end *e, const void *request, int64_t deadline)
     return rc;
 }
 
-/* Waits for the reply. Returns it, or NULL with an exception; then the call goes on where the time
- * was over, or is given up before the exception is made, as that may let another thread close e. */
-static PyObject *collect(struct end *e, int64_t deadline, int gives_up)
+/* Waits for the reply. 0, a negative errno, or PENDING. */
+static int64_t take_reply(struct end *e, PyObject *reply, int64_t deadline)
 {
-    PyObject *reply;
-    int64_t rc;
+    int rc = wait_for(e, 0, deadline);
 
-    if (begin(e) != 0 || (reply = PyBytes_FromStringAndSize(NULL, e->reply.bytes)) == NULL)
-        return NULL;
-    rc = wait_for(e, 0, deadline);
-    if (rc == 0)
-        rc = any_call_collect((struct any_call_client *)e->h, PyBytes_AS_STRING(reply));
-    if (rc == 0)
-        return make_one(&e->reply, reply);
-    if (gives_up)
-        any_call_cancel((struct any_call_client *)e->h);
-    Py_DECREF(reply);
-    return raise_error(rc, NULL, 0);
+    return rc != 0 ? rc
+                   : any_call_collect((struct any_call_client *)e->h, PyBytes_AS_STRING(reply));
 }
 
+/* Between the request and its reply nothing is allocated, and no other code of Python's runs: a call
+ * that fails is given up. It is so before the exception is made, as that may let another thread
+ * close e. */
 static PyObject *client_ask_or_call(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                     PyObject *keywords, int calls)
 {
     static const char *const names[] = {"request", "timeout"};
     struct end *e = (struct end *)self;
-    PyObject *a[2];
+    PyObject *a[2], *reply = NULL;
     Py_buffer request;
-    int64_t deadline, rc;
+    int64_t deadline, rc = PENDING;
 
     if (get_arguments(calls ? "call" : "ask", names, 1, 2, args, n, keywords, a) != 0 ||
         to_deadline(a[1], &deadline) != 0 || get_bytes(&e->type, a[0], 1, &request) != 0)
         return NULL;
-    rc = begin(e) != 0 ? PENDING : ask(e, request.buf, deadline);
+    if (!calls || (reply = PyBytes_FromStringAndSize(NULL, e->reply.bytes)) != NULL)
+        rc = begin(e) != 0 ? PENDING : ask(e, request.buf, deadline);
+    if (calls && rc == 0) {
+        rc = take_reply(e, reply, deadline);
+        if (rc != 0)
+            any_call_cancel((struct any_call_client *)e->h);
+    }
     PyBuffer_Release(&request);
+    if (rc == 0 && calls)
+        return make_one(&e->reply, reply);
+    Py_XDECREF(reply);
     if (rc != 0)
         return raise_error(rc, NULL, 1);
-    if (!calls)
-        Py_RETURN_NONE;
-    return collect(e, deadline, 1);
+    Py_RETURN_NONE;
 }
 
 static PyObject *client_call(PyObject *self, PyObject *const *args, Py_ssize_t n,
@@ -76,13 +75,19 @@ static PyObject *client_ask(PyObject *self, PyObject *const *args, Py_ssize_t n,
 static PyObject *client_collect(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                 PyObject *keywords)
 {
-    PyObject *timeout;
-    int64_t deadline;
+    struct end *e = (struct end *)self;
+    PyObject *timeout, *reply;
+    int64_t deadline, rc;
 
     if (get_arguments("collect", get_names, 0, 1, args, n, keywords, &timeout) != 0 ||
-        to_deadline(timeout, &deadline) != 0)
+        to_deadline(timeout, &deadline) != 0 || begin(e) != 0 ||
+        (reply = PyBytes_FromStringAndSize(NULL, e->reply.bytes)) == NULL)
         return NULL;
-    return collect((struct end *)self, deadline, 0);
+    rc = take_reply(e, reply, deadline);
+    if (rc == 0)
+        return make_one(&e->reply, reply);
+    Py_DECREF(reply);
+    return raise_error(rc, NULL, 0);
 }
 
 static PyObject *client_cancel(PyObject *self, PyObject *none)
