@@ -177,6 +177,20 @@ static int is_shown(void)
     return 2 * n >= cases;
 }
 
+/* Why a cell may be empty: once, below all tables. */
+static void print_holes(void)
+{
+    int cases = 0, rows = 0, shown = 0;
+
+    for (state = DISTANCE_NEAR; state < DISTANCES; state++)
+        if (is_shown()) {
+            rows += rows_in_state(&cases);
+            shown++;
+        }
+    if (rows < shown * cases)
+        printf("\n-: no run had its cores the same from begin to end, and enough that was not interrupted.\n");
+}
+
 static void print_seldom(void)
 {
     int cases, n = rows_in_state(&cases);
@@ -209,6 +223,7 @@ void summary_print(const json_t *machine)
         print_latencies();
         print_wakes();
     }
+    print_holes();
     printf(
         "\nof limit: 1 is what this machine can do without any queue. A POSIX queue takes 8 KiB\n"
         "  at most. A part: --only ring,pipe,64. Everything: make bench-full. A page: make\n"
