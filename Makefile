@@ -1,6 +1,6 @@
 # ipc_ring: single headers, so there is nothing to build but what shows and checks them.
 #
-#   make deps bench   install what is missing, measure this machine for a minute
+#   make deps bench   install what is missing, build, measure this machine for a minute
 #   make bench-full   measure everything: three quarters of an hour
 #   make bench-bridge measure ipc_bridge beside bare libzmq: a minute
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)

@@ -438,7 +438,9 @@ struct ipc_channel_facts {
     uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
-    unsigned clients;      /* a server: how many are there; else 0 */
+    unsigned clients;      /* a server: how many are there; a lossless publisher of ring:, auto:: its
+                              subscribers, with those that were killed and are not in its way yet;
+                              else 0 */
 };
 
 /*
@@ -686,10 +688,11 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
- * was only a part of a message, or a wake for nothing: wait again. For a channel without a peer it
- * looks for the next one ten times a second, but waits for no host to answer. What a deadline has
- * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
- * turn. Blocking.
+ * was only a part of a message, or a wake for nothing: wait again, until the same deadline. One that is
+ * made anew in the loop may never come: with file: each wait ends after a second at the latest, for
+ * a look. For a channel without a peer it looks for the next one ten times a second, but waits for no
+ * host to answer. What a deadline has cut off is not sent meanwhile. Over repeated calls with the same
+ * channels[0] each channel has its turn. Blocking.
  *
  * Nothing wakes a process for sysv:, for sysvshm: beside channels with a descriptor, or for file:
  * without inotify. With such a channel it looks at all of them once a millisecond, which costs three
@@ -708,7 +711,8 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
                                     int64_t deadline);
 
 /*
- * Sends the rest of a message that a deadline has cut off; a server, of all of its clients.
+ * Sends the rest of a message that a deadline has cut off; a server, of all of its clients. A publisher
+ * of auto: takes in the subscribers that have connected.
  *
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
@@ -721,10 +725,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for reading,
  * but for writing on a channel that only sends. Over unix:, unix-seq: and tcp: such a channel polls
  * for reading, too, until its first message was accepted: the listener's greeting comes before. The
- * descriptor changes when the other side does: ask again after -EPIPE, -EOWNERDEAD, -ESTALE and
- * -EBADMSG, and after the first message to a listener. It belongs to the channel. That of a server
- * stays the same, is polled for reading, and tells of new clients, messages and losses, and of
- * clients that read again.
+ * descriptor changes when another side comes, has greeted, or goes: ask before each poll. It belongs
+ * to the channel. That of a listener with one client at a time does not tell of others that wait behind
+ * a client that says nothing: call recv once a second at least. That of a server stays the same, is
+ * polled for reading, and tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
@@ -739,8 +743,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
- * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that nothing was refused. Valid
- * until the next call with the handle. */
+ * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that there was no error. Of
+ * ipc_channel_wait_any it is with channels[0]. Valid until the next call with the handle. */
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
@@ -822,7 +826,7 @@ IPC_INLINE int ipc_channel_refuse_deadline_(struct ipc_channel *ch, int64_t dead
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
     return *ch->why != '\0' ? ch->why
-                            : "nothing was refused: the deadline came, or a signal handler ran";
+                            : "no error: the call ended at its deadline, or as a signal handler ran";
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -4399,7 +4403,9 @@ IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch, int64_t limit)
  * every 10 ms.
  *
  *   Rotation  The file at PATH may be renamed, removed, replaced or truncated at any time, by
- *             logrotate in each of its modes. A sender looks at PATH every 10 ms while it sends,
+ *             logrotate in each of its modes; but a `create` that names a mode must permit no more
+ *             than options.mode (create 0600). Else each send is -EACCES, until the file's mode is
+ *             changed; a refused message is not sent later. A sender looks at PATH every 10 ms while it sends,
  *             and goes on in the file that is there. If none is there it makes one: at once after
  *             a removal, after a second of sending after a rename, as another process may be about
  *             to make it. A receiver reads the old file to its end. When the file at PATH has
@@ -6044,7 +6050,7 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
 
     if (went || ipc_channel_has_left_(ch, r->reader, reader)) {
         rc = -EPIPE; /* how it ended is not known any more where another one is there */
-    } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
+    } else if (ipc_ring_is_ours_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
         rc = ipc_channel_is_killed_(n, reader) ? -EOWNERDEAD : 0;
@@ -8431,13 +8437,14 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 
 /* ------------------------------------------------------------------ what the table names */
 
-/* Over a ring: readable when the bell has rung, or the other side is gone. */
+/* Over a ring: readable when the bell has rung, or the other side is gone. Until the sides have agreed
+ * it is the socket: recv looks at no ring before that. */
 IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     int rc;
 
-    if (ch->ring == NULL)
+    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
         return ipc_channel_socket_descriptor_(ch);
     if ((ch->role & IPC_RECV) == 0)
         return ch->in;
@@ -8445,11 +8452,8 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
-     * the descriptor is readable at first, and the recv that finds nothing then arms it; but not
-     * before the sides have agreed, as until then no recv comes to look. */
-    rc = own->polls < 0 ? -errno
-                        : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD,
-                                                  !own->published && !ipc_channel_must_agree_(ch));
+     * the descriptor is readable at first, and the recv that finds nothing then arms it. */
+    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
     if (rc != 0) {
         ipc_channel_close_fd_(&own->polls);
         return rc;
@@ -8524,10 +8528,12 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
  *
  * ring: and auto: publish over a broadcast of records, one for all subscribers: a message is copied
  * in once. Over auto: the publisher hands its segment to each subscriber that connects, so no
- * message goes over a socket. It does so in ipc_channel_send, which looks for subscribers once in
- * 4 ms at most: one that connects waits in its first recv until the publisher sends. Where a
+ * message goes over a socket. It does so in ipc_channel_send and ipc_channel_flush, which look for
+ * subscribers once in 4 ms at most: one that connects waits in its first recv until then. Where a
  * subscriber cannot take the segment, its recv is refused.
  *
+ *   Begin     IPC_LOSSLESS: `clients` of ipc_channel_info tells how many have subscribed. To wait for
+ *             them before the first message, call ipc_channel_flush and look there, once a millisecond.
  *   Late      A subscriber sees nothing that was sent before it subscribed: in open over ring:, in
  *             its first recv over auto:.
  *   Slow      IPC_LOSSLESS: a send that finds no room waits until the slowest subscriber has read,
@@ -9575,6 +9581,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_deadline_(ch, deadline);
     if (ch->server != NULL)
         return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
+    if (ch->kind == &ipc_channel_auto_publisher_kind_) {
+        ipc_channel_admit_subscribers_(ch);
+        return 0;
+    }
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
@@ -9615,6 +9625,7 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     if (ch->ring != NULL) {
         info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
         info->memory = ch->ring->seg.size;
+        info->clients = ipc_record_broadcast_was_readers(&ch->ring->publisher);
     }
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
@@ -10144,6 +10155,20 @@ IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
     return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
 }
 
+/* Has a listener's client said nothing for 100 ms, and another one waits, of which the first one's
+ * descriptor does not tell? Then recv leaves the first one. */
+IPC_INLINE int ipc_channel_is_client_late_(const struct ipc_channel *ch)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int is_silent = (ch->flags & IPC_CHANNEL_UNGREETED_) != 0 ||
+                    (ch->kind == &ipc_channel_auto_kind_ &&
+                     ipc_channel_get_auto_(ch)->step == IPC_CHANNEL_OFFER_);
+
+    return is_silent && ch->server == NULL && ch->in >= 0 && own->listener >= 0 &&
+           ipc_left_(own->came_at + IPC_CHANNEL_HELLO_NS_) == 0 &&
+           ipc_channel_wait_(own->listener, POLLIN, IPC_NOW) == 0;
+}
+
 /* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on; or *fd is -1:
  * nobody is there; or -EOPNOTSUPP: no descriptor tells. Else a negative errno. */
 IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
@@ -10159,6 +10184,8 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
         if (rc != 0)
             return rc != -ETIMEDOUT;
     }
+    if (*fd >= 0 && ipc_channel_is_client_late_(ch))
+        return 1;
     return *fd >= 0 || *fd == -EOPNOTSUPP ? ipc_channel_is_ready_(ch) : *fd;
 }
 
@@ -10267,10 +10294,14 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
 
     for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
+    if (rc != 0 && i > 1)
+        memcpy(channels[0]->why, channels[i - 1]->why, sizeof channels[0]->why);
     if (rc == 0)
         rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *channels[0]->why = '\0';
     return rc;
 }
 

@@ -98,7 +98,8 @@
  *     or the elements of a stream, that pop returned last; what was peeked and not released is not.
  *     With many at an end, a process that is killed between claim and commit loses what it had
  *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
- *     out of order and possibly twice, as the ring was made; both are counted (_losses).
+ *     out of order and possibly twice, as the ring was made; both are counted (_losses). A consumer
+ *     that detaches before release gives its message back: it is counted as handed out again.
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the
@@ -262,7 +263,8 @@
  *       How many messages, or elements, were in the ring: SPSC, streams; MPMC, MPSC and SPMC: about,
  *       up to 16 less or more for each handle.
  *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
- *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *       MPMC, MPSC, SPMC: the messages that were lost with killed processes, and those that were handed
+ *       out again, of killed consumers or of ones that detached with one in hand.
  *
  *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
  *       What the ring in an object is and how full, for a process that takes no end of it, and may
@@ -542,7 +544,7 @@ IPC_INLINE const char *ipc_strerror(int rc)
     case -EINTR:
         return "a signal handler ran first";
     case -EPIPE:
-        return "the other side has detached";
+        return "the other side is gone";
     case -EOWNERDEAD:
         return "the process at the other end was killed, or ended without detaching";
     case -EOVERFLOW:
@@ -6663,7 +6665,8 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
     struct ipc_ring_shared_ is; /* how: IPC_MPMC_... */
-    /* Each is added to by the process that frees what a dead one has left. */
+    /* Each is added to by the process that frees what a dead one has left; `again` also by a consumer
+     * that gives its message back. */
     uint64_t aborted; /* claims that were never committed, in messages */
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
@@ -6741,12 +6744,13 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
     return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_length_(word);
 }
 
-/* What dead processes have cost since init, as far as it was found; too much by what a process had
- * counted that was killed while it freed a run of a dead one. */
+/* What was lost with dead processes, or handed out again, since init, as far as it was found; too much
+ * by what a process had counted that was killed while it freed a run of a dead one. */
 struct ipc_mpmc_losses {
     uint64_t aborted; /* messages that were claimed and never committed */
     uint64_t lost;    /* messages that died with the consumer that had peeked them */
-    uint64_t again;   /* messages that were handed out again */
+    uint64_t again;   /* messages that were handed out again: of dead consumers, and of those that
+                         detached with one in hand */
 };
 
 IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
@@ -8173,7 +8177,8 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 }
 
 /* About how many messages were there, or claimed to be, at some moment during the call: by the
- * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
+ * hints, which lag by up to 16 for each other handle, and without those handed out again that others
+ * have gone past. 0 for a handle that was refused. Wait-free,
  * and touches lines that others write: for monitoring, not for each message. */
 IPC_INLINE uint64_t ipc_mpmc_producer_was_size(const struct ipc_mpmc_producer *p)
 {
@@ -8195,7 +8200,8 @@ IPC_INLINE uint64_t ipc_mpmc_consumer_was_size(const struct ipc_mpmc_consumer *c
                               ipc_mpmc_further_(m, &m->ring->head));
 }
 
-/* What killed processes have cost the ring; zeros for a handle that was refused. Wait-free. */
+/* Messages that were lost with killed processes, or handed out again, also by a consumer's detach;
+ * zeros for a handle that was refused. Wait-free. */
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);
@@ -9121,14 +9127,17 @@ struct ipc_ring_status {
     uint64_t capacity;     /* messages; of records, for each producer; of calls: slots */
     uint32_t how;          /* as it was made; of a stream its own; of calls bytes of a reply */
     uint32_t version;      /* of the message type, where one was given; else 0 */
-    uint64_t sent;         /* messages since the ring was made; MPMC: about. Calls: modulo 2^23 */
+    uint64_t sent;         /* messages since the ring was made. MPMC: positions, so with each slot that
+                              was cancelled, or left out of a lap as its holder was slow or dead.
+                              Calls: modulo 2^23 */
     uint64_t size;         /* of these, how many the consumer, or the slowest reader, has not
-                              published as taken. Lossy: 0. Calls: those under way */
+                              published as taken. MPMC: with those that are being written, or
+                              were handed out again. Lossy: 0. Calls: those under way */
     uint64_t producer;     /* the id of the process that holds an end that only one can hold, for */
     uint64_t consumer;     /* struct ipc_peer's alive; ~0: one without an ipc_peer; 0: none */
     unsigned readers;      /* of a lossless broadcast, as ipc_broadcast_was_readers */
     uint64_t slowest;      /* which of them is furthest behind, as ipc_broadcast_was_slowest */
-    struct ipc_mpmc_losses losses; /* MPMC: what killed processes have cost */
+    struct ipc_mpmc_losses losses; /* MPMC: lost, and handed out again */
     /* Where in the memory two bells are, for ipc_notify_was_asleep. Consumers, readers and servers
      * sleep on the first; producers, and callers that wait for a slot, on the second. */
     size_t bell[2];
@@ -9142,6 +9151,7 @@ struct ipc_monitor_ {
     struct ipc_ring_status s;
     struct ipc_broadcast_parts_ parts; /* of broadcasts */
     unsigned seats;                    /* MPMC: for handles; records: lanes */
+    uint64_t head;                     /* MPMC: where consumers are */
     uint64_t used;                     /* calls: slots that have had a caller */
 };
 
@@ -9225,10 +9235,29 @@ IPC_INLINE int ipc_monitor_mpmc_(struct ipc_monitor_ *m)
     look.mask = s->capacity - 1;
     while (UINT64_C(1) << look.shift < s->capacity)
         look.shift++;
-    s->size = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->head), 0);
+    m->head = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->head), 0);
     s->sent = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->tail), 1);
-    s->size = ipc_monitor_between_(s->size, s->sent, s->capacity);
+    s->size = ipc_monitor_between_(m->head, s->sent, s->capacity);
     return 0;
+}
+
+/* How many messages of an MPMC ring that were handed out again are behind the head, which has passed
+ * them. */
+IPC_INLINE uint64_t ipc_monitor_again_(const struct ipc_monitor_ *m)
+{
+    size_t stride = ipc_ring_line_stride_((size_t)m->s.bytes);
+    size_t header = ipc_mpmc_kind_((size_t)m->s.bytes, m->s.how).header;
+    unsigned char *slots = (unsigned char *)m->mem + header;
+    uint64_t i, word, count = 0;
+    int64_t laps; /* as in ipc_mpmc_position_of_ */
+
+    for (i = 0; m->s.losses.again > 0 && i < m->s.capacity; i++) {
+        word = ck_pr_load_64(ipc_ring_sequence_(slots + i * stride, stride));
+        laps = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - m->head / m->s.capacity * IPC_MPMC_LAP_);
+        count += ipc_mpmc_state_(word) == IPC_MPMC_AGAIN_ &&
+                 (laps < 0 || (laps == 0 && i < m->head % m->s.capacity));
+    }
+    return count;
 }
 
 IPC_INLINE int ipc_monitor_stream_(struct ipc_monitor_ *m)
@@ -9422,7 +9451,7 @@ IPC_INLINE int ipc_monitor_look_(struct ipc_monitor_ *m, void *mem, size_t size)
  * which may have the memory without write access. Stores nothing there. Each number was so at some
  * moment during the call; while processes use the ring they may be of different moments. Not for
  * the path of a message: it touches lines that others write, and walks over all records that are
- * there, and over all slots of callers. Wait-free for a given capacity. Any process, any thread;
+ * there, over all slots of callers, and over those of an MPMC ring that handed messages out again. Wait-free for a given capacity. Any process, any thread;
  * peers that are stopped or killed do not matter. In a segment, ipc_shm_list gives mem and size of
  * each object.
  *
@@ -9437,6 +9466,8 @@ IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *
     struct ipc_monitor_ m;
     int rc = ipc_monitor_look_(&m, mem, size);
 
+    if (rc == 0 && m.magic == IPC_MPMC_MAGIC)
+        m.s.size = ipc_monitor_between_(0, m.s.size + ipc_monitor_again_(&m), m.s.capacity);
     *s = m.s;
     return rc;
 }
@@ -9963,19 +9994,30 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     return 0;
 }
 
-/* Puts the ring's name before the sentence about a refusal, and behind it what to do. Returns rc. */
-IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
+/* Which process has the end, as the sentence of ipc_ring_take_end_ says; 0: it is another sentence. */
+IPC_INLINE uint64_t ipc_ring_holder_in_(const char *why)
+{
+    unsigned long long id = 0;
+
+    (void)sscanf(why, "this end of the ring is taken; peer: %llu", &id);
+    return id;
+}
+
+/* Puts the ring's name before the sentence about a refusal, and behind it what to do. pid: of the
+ * process that has the end, or 0: not known. Returns rc. */
+IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc, long pid)
 {
     const char *remedy = "";
-    char what[112];
+    char what[112], busy[64];
 
     (void)snprintf(what, sizeof what, "%.111s", me->why);
+    (void)snprintf(busy, sizeof busy, ": detach there, or end pid %ld, first", pid);
     if (rc == -EPROTO)
         remedy = ": build its programs with the same type and headers, or use another name";
-    if (rc == -EBUSY)
-        remedy = strncmp(what, "this process", 12) == 0
-                     ? ": detach it first, or close the segment if its handle is lost"
-                     : ": detach there, or end that process (ipc_top shows which), first";
+    if (rc == -EBUSY && strncmp(what, "this process", 12) == 0)
+        remedy = ": detach it first, or close the segment if its handle is lost";
+    else if (rc == -EBUSY)
+        remedy = pid > 0 ? busy : ": detach there, or end that process (ipc_top shows which), first";
     (void)snprintf(me->why, sizeof me->why, "ring '%.60s': %s%s", name, what, remedy);
     return rc;
 }
@@ -10010,7 +10052,9 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         if (rc == 0)                                                                               \
             rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,\
                                 -1 HOW(+1 + (int64_t)(how | (ENDS))));                             \
-        return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
+        return rc == 0 ? 0 : ipc_ring_explain_(                                                    \
+                                 ipc_shm_peer(seg), name, rc,                                      \
+                                 ipc_shm_pid_of_(seg, ipc_ring_holder_in_(ipc_shm_peer(seg)->why)));\
     }
 
 /* open attaches to it, and then does MAP; create makes it first, if it is not there. */
@@ -10026,7 +10070,9 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         }                                                                                          \
         rc = NAME##_##END##_attach(h, object.mem, object.size, ipc_shm_peer(seg));                 \
         MAP;                                                                                       \
-        return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
+        return rc == 0 ? 0 : ipc_ring_explain_(                                                    \
+                                 ipc_shm_peer(seg), name, rc,                                      \
+                                 ipc_shm_pid_of_(seg, ipc_ring_holder_in_(ipc_shm_peer(seg)->why)));\
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_create(struct NAME##_##END *h, struct ipc_shm *seg, const char *name,\
                                    uint64_t capacity HOW(, unsigned how))                          \

@@ -386,7 +386,7 @@ IPC_INLINE const char *ipc_strerror(int rc)
     case -EINTR:
         return "a signal handler ran first";
     case -EPIPE:
-        return "the other side has detached";
+        return "the other side is gone";
     case -EOWNERDEAD:
         return "the process at the other end was killed, or ended without detaching";
     case -EOVERFLOW:
@@ -3274,6 +3274,15 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     who->here = who->pid_ns != 0 && who->pid_ns == seg->pid_ns;
     who->me = who->id == seg->peer.id;
     return 0;
+}
+
+/* The pid of the member `id`; 0: it has left, or its pid does not count here. */
+IPC_INLINE long ipc_shm_pid_of_(struct ipc_shm *seg, uint64_t id)
+{
+    struct ipc_shm_member who;
+    int rc = id != 0 ? ipc_shm_who(seg, (unsigned)(id % seg->members), &who) : -ENOENT;
+
+    return rc == 0 && who.id == id && who.here ? (long)who.pid : 0;
 }
 
 #endif

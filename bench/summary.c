@@ -29,14 +29,14 @@ static void print_times(const struct result *ours, const char *system, const cha
                r.max < 10, r.max, name);
 }
 
-static void print_sentence(void)
+static void print_sentence(int quiet)
 {
     const struct result *rate = usual("ipc_ring", "stream", 64),
                         *trip = usual("ipc_ring", "pingpong", 64);
 
     if (rate == NULL && trip == NULL)
         return;
-    printf("\nOn this machine, with cores %s each other, ",
+    printf("\nOn this machine,%s with cores %s each other, ", quiet ? "" : " which was NOT QUIET,",
            state == DISTANCE_NEAR ? "near" : "far from");
     if (rate != NULL) {
         printf("a ring moves %.3g million messages of 64 B a second", rate->median / 1e6);
@@ -177,6 +177,20 @@ static int is_shown(void)
     return 2 * n >= cases;
 }
 
+/* Why a cell may be empty: once, below all tables. */
+static void print_holes(void)
+{
+    int cases = 0, rows = 0, shown = 0;
+
+    for (state = DISTANCE_NEAR; state < DISTANCES; state++)
+        if (is_shown()) {
+            rows += rows_in_state(&cases);
+            shown++;
+        }
+    if (rows < shown * cases)
+        printf("\n-: no run had its cores the same from begin to end, and enough that was not interrupted.\n");
+}
+
 static void print_seldom(void)
 {
     int cases, n = rows_in_state(&cases);
@@ -189,12 +203,13 @@ static void print_seldom(void)
 void summary_print(const json_t *machine)
 {
     const json_t *noise = json_object_get(machine, "noise");
+    int quiet = json_is_true(json_object_get(noise, "ok"));
 
     for (state = DISTANCE_NEAR; state < DISTANCES; state++)
         if (is_shown())
-            print_sentence();
-    if (!json_is_true(json_object_get(noise, "ok")))
-        printf("\nThe machine was NOT QUIET: %s.\n"
+            print_sentence(quiet);
+    if (!quiet)
+        printf("\nNOT QUIET: %s.\n"
                "What was interrupted is left out; p99 and wakes are not as on a quiet machine.\n",
                json_string_value(json_object_get(noise, "why")));
     for (state = DISTANCE_NEAR; state < DISTANCES; state++) {
@@ -208,6 +223,7 @@ void summary_print(const json_t *machine)
         print_latencies();
         print_wakes();
     }
+    print_holes();
     printf(
         "\nof limit: 1 is what this machine can do without any queue. A POSIX queue takes 8 KiB\n"
         "  at most. A part: --only ring,pipe,64. Everything: make bench-full. A page: make\n"

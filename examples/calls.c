@@ -66,7 +66,7 @@ static int64_t add(struct adder_client *c, struct add request, unsigned *failed)
         if (rc != -EOWNERDEAD && rc != -EPIPE && rc != -ETIMEDOUT)
             errx(1, "call: %s", ipc_strerror(rc));
         ++*failed;
-        (void)nanosleep(&pause, NULL); /* as long as no server is back, the next call fails at once */
+        (void)nanosleep(&pause, NULL); /* the next call may fail at once, too */
     }
     return sum;
 }

@@ -280,15 +280,25 @@ static void receive_all(void)
 
 /* ------------------------------------------------------------------ main */
 
+static const char usage[] = "usage: ipc_cat [-v] -s NAME < input\n"
+                            "       ipc_cat [-v] -r NAME > output\n"
+                            "Moves bytes from the sender to the receiver of the same NAME.\n"
+                            "  -s NAME  send what comes in\n"
+                            "  -r NAME  write what was sent\n"
+                            "  -v       say what it does now: the other end, what it waits for, rate\n"
+                            "  -h       print this, as --help does\n";
+
+/* Says what is wrong, if getopt_long did not. */
+static int usage_error(const char *why)
+{
+    if (why != NULL)
+        warnx("%s", why);
+    fputs(usage, stderr);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
-    static const char usage[] = "usage: ipc_cat [-v] -s NAME < input\n"
-                                "       ipc_cat [-v] -r NAME > output\n"
-                                "Moves bytes from the sender to the receiver of the same NAME.\n"
-                                "  -s NAME  send what comes in\n"
-                                "  -r NAME  write what was sent\n"
-                                "  -v       say what it does now: the other end, what it waits for, rate\n"
-                                "  -h       print this, as --help does\n";
     static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     int option, role = 0;
 
@@ -296,7 +306,9 @@ int main(int argc, char **argv)
         switch (option) {
         case 's':
         case 'r':
-            role = role == 0 ? option : '?';
+            if (role != 0)
+                return usage_error("one of -s and -r, once");
+            role = option;
             name = optarg;
             break;
         case 'v':
@@ -306,12 +318,10 @@ int main(int argc, char **argv)
             fputs(usage, stdout);
             return 0;
         default:
-            role = '?';
+            return usage_error(NULL);
         }
-    if (optind != argc || (role != 's' && role != 'r')) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    if (optind != argc || role == 0)
+        return usage_error(role == 0 ? "-s NAME or -r NAME is missing" : "there is more than one name");
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);

@@ -90,7 +90,8 @@
  *     or the elements of a stream, that pop returned last; what was peeked and not released is not.
  *     With many at an end, a process that is killed between claim and commit loses what it had
  *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
- *     out of order and possibly twice, as the ring was made; both are counted (_losses).
+ *     out of order and possibly twice, as the ring was made; both are counted (_losses). A consumer
+ *     that detaches before release gives its message back: it is counted as handed out again.
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the

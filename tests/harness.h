@@ -449,4 +449,16 @@ static inline int clean_up(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, next_name, clean_up)
 
+/* From now on fork does with this handle what it does under qemu-user: it wipes nothing, and copies
+ * the lock of life. */
+static inline void let_fork_copy_all(struct ipc_shm *seg)
+{
+    MUST(madvise(seg->life, seg->life_size, MADV_DOFORK) == 0 &&
+         madvise(seg->mark, (size_t)getpagesize(), MADV_KEEPONFORK) == 0);
+    seg->unwiped = 1;
+    seg->self = ipc_shm_last_self_();
+    seg->peer.self = &seg->mark[seg->self];
+    seg->mark[0] = ipc_shm_this_process_(seg);
+}
+
 #endif /* HARNESS_H */

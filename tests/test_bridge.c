@@ -1162,6 +1162,8 @@ static void wrong_words_are_named(void **state)
     is_no_call("-o feed:ticks -i feed:ticks -o other:ticks", "-o other:ticks: another ring has");
     is_no_call("zmq:ipc:///tmp/x", "no ring is named");
     is_no_call("-o feed:ticks", "one URI");
+    is_no_call("-k 0 -o feed:ticks lines", "-k 0: not 1 to 32767 seconds");
+    is_no_call("-m x -o feed:ticks lines", "-m x: not a number of bytes");
     is_no_call("-o feed:ticks lines", "begins with zmq:tcp: or zmq:ipc:");
 }
 

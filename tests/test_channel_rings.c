@@ -684,6 +684,38 @@ static void a_receiver_that_went_while_a_send_slept_is_told_once(void **state)
     }
 }
 
+static void takes_one_and_waits(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(IPC_RECV);
+    recv_one(0, 8);
+    tell(up, 1);
+    wait_for_death();
+}
+
+/* An emulator does not wipe what fork should wipe, and no handle can trust the word that tells. */
+static void killed_receiver_is_told_of_where_fork_wipes_nothing(void **state)
+{
+    struct child c;
+    unsigned sent;
+    int rc;
+
+    (void)state;
+    choose(row_of("ring"));
+    open_as(IPC_SEND | IPC_LISTEN);
+    let_fork_copy_all(&ch.ring->seg);
+    ch.ring->out.self.now = ch.ring->seg.peer.self;
+    c = spawn(takes_one_and_waits, NULL);
+    send_one(0, 8);
+    (void)hear(&c);
+    kill_child(&c);
+    (void)usleep(10000); /* the kernel is asked each 8 ms */
+    for (sent = 0; (rc = ipc_channel_send(&ch, scratch, 8, IPC_NOW)) == 0; sent++)
+        MUST(sent < 8);
+    IS(rc, -EOWNERDEAD);
+    over();
+}
+
 static void comes_with_the_role(struct child *up, void *arg)
 {
     (void)up;
@@ -1096,6 +1128,7 @@ int main(int argc, char **argv)
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
         TEST(a_receiver_that_came_and_went_between_two_sends_is_told_once),
         TEST(a_receiver_that_went_while_a_send_slept_is_told_once),
+        TEST(killed_receiver_is_told_of_where_fork_wipes_nothing),
         TEST(a_sender_that_came_and_went_without_a_message_is_told_once),
         TEST(receivers_share_the_messages_of_a_ring),
         TEST(several_send_to_several_over_a_ring),

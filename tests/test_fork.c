@@ -261,18 +261,6 @@ static void death_of_who_has_an_idle_child_is_told(void **state)
     }
 }
 
-/* From now on fork does with this handle what it does under qemu-user: it wipes nothing, and copies
- * the lock of life. */
-static void let_fork_copy_all(struct ipc_shm *seg)
-{
-    MUST(madvise(seg->life, seg->life_size, MADV_DOFORK) == 0 &&
-         madvise(seg->mark, (size_t)getpagesize(), MADV_KEEPONFORK) == 0);
-    seg->unwiped = 1;
-    seg->self = ipc_shm_last_self_();
-    seg->peer.self = &seg->mark[seg->self];
-    seg->mark[0] = ipc_shm_this_process_(seg);
-}
-
 /* Fills a ring, and reads one message, which is not published yet. Then PUBLISH makes room. */
 #define PUBLISHES(PUSH, POP, PUBLISH)                                                              \
     do {                                                                                           \

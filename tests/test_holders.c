@@ -217,6 +217,53 @@ static void holders_of_slots_are_named(void **state)
     ipc_shm_close(&seg);
 }
 
+/* A message that a consumer gave back is behind the head, and there all the same. The ring begins
+ * some laps on, with the head in the middle of one. */
+static void what_was_given_back_is_counted(void **state)
+{
+    struct ipc_ring_status s;
+    struct ipc_shm_object o;
+    struct mpmc_producer out;
+    struct mpmc_consumer back, in;
+    struct ipc_shm seg;
+    struct tick got;
+    unsigned i, n;
+
+    (void)state;
+    must_do(ipc_shm_create(&seg, name, 1 << 20), &seg);
+    must_do(mpmc_producer_create(&out, &seg, "mpmc", SLOTS, IPC_MPMC_AT_LEAST_ONCE), &seg);
+    must_do(mpmc_consumer_open(&in, &seg, "mpmc"), &seg);
+    must_do(ipc_shm_find(&seg, "mpmc", IPC_MPMC_TYPE, &o), &seg);
+    for (n = 0; n < 3 * SLOTS + 3; n++) {
+        must_do(mpmc_consumer_open(&back, &seg, "mpmc"), &seg);
+        for (i = 0; i < 3; i++)
+            IS(mpmc_push(&out, &t), 0);
+        MUST(mpmc_peek(&back) != NULL);
+        IS(mpmc_pop(&in, &got), 0); /* the head passes the one that is peeked */
+        IS(mpmc_pop(&in, &got), 0);
+        IS(ipc_ring_inspect(o.mem, o.size, &s), 0);
+        IS(s.size, 0);
+        mpmc_consumer_detach(&back);
+        IS(ipc_ring_inspect(o.mem, o.size, &s), 0);
+        MUST(s.size == 1 && s.losses.again == 2 * n + 1);
+        IS(mpmc_push(&out, &t), 0);
+        IS(ipc_ring_inspect(o.mem, o.size, &s), 0);
+        IS(s.size, 2);
+        IS(mpmc_pop(&in, &got), 0);
+        IS(mpmc_pop(&in, &got), 0);
+        IS(mpmc_push(&out, &t), 0);
+        must_do(mpmc_consumer_open(&back, &seg, "mpmc"), &seg);
+        MUST(mpmc_peek(&back) != NULL);
+        mpmc_consumer_detach(&back); /* before the head passes it */
+        IS(ipc_ring_inspect(o.mem, o.size, &s), 0);
+        IS(s.size, 1);
+        IS(mpmc_pop(&in, &got), 0);
+        IS(ipc_ring_inspect(o.mem, o.size, &s), 0);
+        IS(s.size, 0);
+    }
+    ipc_shm_close(&seg);
+}
+
 /* Takes a slot of the ring `name` of the test's segment, and waits to be killed. */
 static void claims_and_waits(struct child *up, void *arg)
 {
@@ -549,6 +596,7 @@ int main(int argc, char **argv)
         TEST(ends_lanes_and_seats_are_named),
         TEST(a_lossy_writer_in_a_slot_is_seen),
         TEST(holders_of_slots_are_named),
+        TEST(what_was_given_back_is_counted),
         TEST(what_the_dead_hold_is_named),
         TEST(calls_under_way_and_their_sleepers_are_seen),
         TEST(a_sleeping_consumer_is_seen),

@@ -609,6 +609,56 @@ static void sleepers_are_woken(void **state)
     }
 }
 
+static unsigned clients(void)
+{
+    struct ipc_channel_facts facts;
+
+    IS(ipc_channel_flush(&pub, IPC_NOW), 0);
+    IS(ipc_channel_info(&pub, &facts), 0);
+    return facts.clients;
+}
+
+static void reads_the_first(struct child *up, void *arg)
+{
+    char to[8];
+
+    (void)arg;
+    IS(ipc_channel_open(&sub, uri, IPC_RECV, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_recv(&sub, to, sizeof to, ipc_in_ms(LONG_MS)), 5);
+    tell(up, 0);
+    (void)hear(up);
+    ipc_channel_close(&sub);
+}
+
+/* A lossless publisher learns when all have subscribed, before it sends the first message. */
+static void a_publisher_waits_for_its_subscribers(void **state)
+{
+    struct child c[3];
+    int i;
+
+    (void)state;
+    EACH_ROW(!IS_LOSSY)
+    {
+        choose();
+        publish(&pub);
+        IS(clients(), 0);
+        for (i = 0; i < 3; i++)
+            c[i] = spawn(reads_the_first, NULL);
+        EVENTUALLY(clients() == 3);
+        IS(ipc_channel_send(&pub, "first", 5, IPC_NOW), 0);
+        for (i = 0; i < 3; i++)
+            (void)hear(&c[i]);
+        IS(clients(), 3);
+        for (i = 0; i < 3; i++) {
+            tell(&c[i], 0);
+            finish(&c[i]);
+            IS(clients(), 2 - i);
+        }
+        ipc_channel_close(&pub);
+        (void)ipc_channel_unlink(uri);
+    }
+}
+
 static void an_event_loop_subscribes(void **state)
 {
     struct pollfd p = {-1, POLLIN, 0};
@@ -888,6 +938,7 @@ int main(int argc, char **argv)
         TEST(subscribers_are_killed_at_random), TEST(as_many_as_asked_for),
         TEST(a_publisher_is_killed_and_comes_again), TEST(a_ring_goes_on),
         TEST(sleepers_are_woken), TEST(an_event_loop_subscribes), TEST(strangers_at_the_socket),
+        TEST(a_publisher_waits_for_its_subscribers),
         TEST(who_may_only_read_subscribes), TEST(groups), TEST(a_log_is_published),
         TEST(what_cannot_be_published_is_refused),
     };

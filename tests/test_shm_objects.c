@@ -1076,6 +1076,7 @@ static void dead_consumer_is_succeeded_without_loss(void **state)
     struct small message;
     struct ipc_shm seg;
     struct child c;
+    char end[64];
     size_t i;
 
     (void)state;
@@ -1088,7 +1089,8 @@ static void dead_consumer_is_succeeded_without_loss(void **state)
             MUST(small_ring_push(&out, &message) == 0);
         c = spawn(consumes, &how);
         MUST(hear(&c) == how.n);
-        REFUSED(small_ring_consumer_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
+        (void)snprintf(end, sizeof end, ": detach there, or end pid %ld, first", (long)c.pid);
+        REFUSED(small_ring_consumer_open(&in, &seg, "ring"), -EBUSY, &seg, end);
         stop_child(&c);
         REFUSED(small_ring_consumer_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
         kill_child(&c);

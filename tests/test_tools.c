@@ -108,8 +108,8 @@ static void what_is_no_segment_stays(void **state)
     (void)close(fd);
     removes(name, NULL, 1, "not a segment");
     MUST(is_there(name));
-    removes("-n", NULL, 2, "usage");
-    removes("-a", name, 2, "usage");
+    removes("-n", NULL, 2, "no name, and no -a");
+    removes("-a", name, 2, "-a takes no names");
 }
 
 static void a_system_v_segment_is_removed_when_all_are_gone(void **state)

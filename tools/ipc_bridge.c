@@ -432,10 +432,16 @@ static int read_option(struct bridge *b, int option)
         return 0;
     case 'k':
         b->how.keepalive = (unsigned)read_number(optarg, 32767);
-        return b->how.keepalive != 0 ? 0 : usage_error() + 1;
+        if (b->how.keepalive != 0)
+            return 0;
+        warnx("-k %s: not 1 to 32767 seconds", optarg);
+        return usage_error() + 1;
     case 'm':
         b->room = read_number(optarg, ULONG_MAX);
-        return b->room != 0 ? 0 : usage_error() + 1;
+        if (b->room != 0)
+            return 0;
+        warnx("-m %s: not a number of bytes", optarg);
+        return usage_error() + 1;
     case 's':
         b->how.secret = read_key(optarg);
         return 0;

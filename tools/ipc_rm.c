@@ -174,6 +174,7 @@ int main(int argc, char **argv)
             return 2;
         }
     if (all == (optind < argc)) {
+        warnx(all ? "-a takes no names" : "no name, and no -a");
         fputs(usage, stderr);
         return 2;
     }

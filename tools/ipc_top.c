@@ -12,6 +12,15 @@
  * The memory does not say since when a process holds something: the time is that of the first look
  * that found the same hold, "or earlier" where no look came before.
  *
+ * A process is alive, stopped or dead; elsewhere: it lives in another PID namespace, where its pid
+ * counts; unproven: no such process is there, but what it left keeps its place; left: its place is
+ * another's.
+ *
+ * "Sent" of MPMC, MPSC and SPMC counts slots, so it is about what was sent: a slot that was cancelled,
+ * or that others left out as its holder was slow or killed, counts as well. "Full" counts slots that
+ * are being written, and messages that were handed out again: those of a killed consumer, and those
+ * that one gave back by detach.
+ *
  * "Sleep for a moment": on the futex; "for
  * long": in poll, after 64 ms. Both are what a
  * sleeper has left in the memory, and stay until the next post, also when it was killed meanwhile. Of
@@ -42,8 +51,11 @@ static const char usage[] =
     "  -i SECONDS    time between two looks: 1, or 0.1 to 3600; 0: --once and --json look once\n"
     "  -h            print this, as --help does\n";
 
-static int usage_error(void)
+/* Says what is wrong, if getopt_long did not. */
+static int usage_error(const char *why)
 {
+    if (why != NULL)
+        warnx("%s", why);
     fputs(usage, stderr);
     return 2;
 }
@@ -105,21 +117,22 @@ int main(int argc, char **argv)
         case 'j':
         case 'p':
             if (how != 0 && how != option)
-                return usage_error();
+                return usage_error("one of --once, --json and --prometheus at a time");
             how = option;
             break;
         case 'i':
             seconds = read_interval(optarg);
             if (seconds < 0)
-                return usage_error();
+                return usage_error("-i takes 0.1 to 3600 seconds, or 0");
             break;
         case 'h':
             fputs(usage, stdout);
             return 0;
         default:
-            return usage_error();
+            return usage_error(NULL);
         }
     if (how != 0)
         return print(argv + optind, how, seconds);
-    return seconds > 0 ? show_live(argv + optind, (int64_t)(seconds * 1e9)) : usage_error();
+    return seconds > 0 ? show_live(argv + optind, (int64_t)(seconds * 1e9))
+                       : usage_error("-i 0 is for --once and --json");
 }

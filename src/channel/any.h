@@ -13,6 +13,20 @@ IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
     return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
 }
 
+/* Has a listener's client said nothing for 100 ms, and another one waits, of which the first one's
+ * descriptor does not tell? Then recv leaves the first one. */
+IPC_INLINE int ipc_channel_is_client_late_(const struct ipc_channel *ch)
+{
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int is_silent = (ch->flags & IPC_CHANNEL_UNGREETED_) != 0 ||
+                    (ch->kind == &ipc_channel_auto_kind_ &&
+                     ipc_channel_get_auto_(ch)->step == IPC_CHANNEL_OFFER_);
+
+    return is_silent && ch->server == NULL && ch->in >= 0 && own->listener >= 0 &&
+           ipc_left_(own->came_at + IPC_CHANNEL_HELLO_NS_) == 0 &&
+           ipc_channel_wait_(own->listener, POLLIN, IPC_NOW) == 0;
+}
+
 /* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on; or *fd is -1:
  * nobody is there; or -EOPNOTSUPP: no descriptor tells. Else a negative errno. */
 IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
@@ -28,6 +42,8 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
         if (rc != 0)
             return rc != -ETIMEDOUT;
     }
+    if (*fd >= 0 && ipc_channel_is_client_late_(ch))
+        return 1;
     return *fd >= 0 || *fd == -EOPNOTSUPP ? ipc_channel_is_ready_(ch) : *fd;
 }
 
@@ -136,10 +152,14 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
 
     for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
+    if (rc != 0 && i > 1)
+        memcpy(channels[0]->why, channels[i - 1]->why, sizeof channels[0]->why);
     if (rc == 0)
         rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *channels[0]->why = '\0';
     return rc;
 }
 

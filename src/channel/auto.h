@@ -576,13 +576,14 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 
 /* ------------------------------------------------------------------ what the table names */
 
-/* Over a ring: readable when the bell has rung, or the other side is gone. */
+/* Over a ring: readable when the bell has rung, or the other side is gone. Until the sides have agreed
+ * it is the socket: recv looks at no ring before that. */
 IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     int rc;
 
-    if (ch->ring == NULL)
+    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
         return ipc_channel_socket_descriptor_(ch);
     if ((ch->role & IPC_RECV) == 0)
         return ch->in;
@@ -590,11 +591,8 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
     /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
-     * the descriptor is readable at first, and the recv that finds nothing then arms it; but not
-     * before the sides have agreed, as until then no recv comes to look. */
-    rc = own->polls < 0 ? -errno
-                        : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD,
-                                                  !own->published && !ipc_channel_must_agree_(ch));
+     * the descriptor is readable at first, and the recv that finds nothing then arms it. */
+    rc = own->polls < 0 ? -errno : ipc_channel_auto_watch_(ch, EPOLL_CTL_ADD, !own->published);
     if (rc != 0) {
         ipc_channel_close_fd_(&own->polls);
         return rc;

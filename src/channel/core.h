@@ -176,7 +176,9 @@ struct ipc_channel_facts {
     uid_t uid;             /* the other side's user, likewise; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
-    unsigned clients;      /* a server: how many are there; else 0 */
+    unsigned clients;      /* a server: how many are there; a lossless publisher of ring:, auto:: its
+                              subscribers, with those that were killed and are not in its way yet;
+                              else 0 */
 };
 
 /*

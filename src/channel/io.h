@@ -162,6 +162,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_deadline_(ch, deadline);
     if (ch->server != NULL)
         return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
+    if (ch->kind == &ipc_channel_auto_publisher_kind_) {
+        ipc_channel_admit_subscribers_(ch);
+        return 0;
+    }
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
@@ -202,6 +206,7 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     if (ch->ring != NULL) {
         info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
         info->memory = ch->ring->seg.size;
+        info->clients = ipc_record_broadcast_was_readers(&ch->ring->publisher);
     }
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);

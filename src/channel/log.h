@@ -7,7 +7,9 @@
  * every 10 ms.
  *
  *   Rotation  The file at PATH may be renamed, removed, replaced or truncated at any time, by
- *             logrotate in each of its modes. A sender looks at PATH every 10 ms while it sends,
+ *             logrotate in each of its modes; but a `create` that names a mode must permit no more
+ *             than options.mode (create 0600). Else each send is -EACCES, until the file's mode is
+ *             changed; a refused message is not sent later. A sender looks at PATH every 10 ms while it sends,
  *             and goes on in the file that is there. If none is there it makes one: at once after
  *             a removal, after a second of sending after a rename, as another process may be about
  *             to make it. A receiver reads the old file to its end. When the file at PATH has

@@ -17,10 +17,12 @@
  *
  * ring: and auto: publish over a broadcast of records, one for all subscribers: a message is copied
  * in once. Over auto: the publisher hands its segment to each subscriber that connects, so no
- * message goes over a socket. It does so in ipc_channel_send, which looks for subscribers once in
- * 4 ms at most: one that connects waits in its first recv until the publisher sends. Where a
+ * message goes over a socket. It does so in ipc_channel_send and ipc_channel_flush, which look for
+ * subscribers once in 4 ms at most: one that connects waits in its first recv until then. Where a
  * subscriber cannot take the segment, its recv is refused.
  *
+ *   Begin     IPC_LOSSLESS: `clients` of ipc_channel_info tells how many have subscribed. To wait for
+ *             them before the first message, call ipc_channel_flush and look there, once a millisecond.
  *   Late      A subscriber sees nothing that was sent before it subscribed: in open over ring:, in
  *             its first recv over auto:.
  *   Slow      IPC_LOSSLESS: a send that finds no room waits until the slowest subscriber has read,

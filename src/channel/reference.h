@@ -170,10 +170,11 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
- * was only a part of a message, or a wake for nothing: wait again. For a channel without a peer it
- * looks for the next one ten times a second, but waits for no host to answer. What a deadline has
- * cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has its
- * turn. Blocking.
+ * was only a part of a message, or a wake for nothing: wait again, until the same deadline. One that is
+ * made anew in the loop may never come: with file: each wait ends after a second at the latest, for
+ * a look. For a channel without a peer it looks for the next one ten times a second, but waits for no
+ * host to answer. What a deadline has cut off is not sent meanwhile. Over repeated calls with the same
+ * channels[0] each channel has its turn. Blocking.
  *
  * Nothing wakes a process for sysv:, for sysvshm: beside channels with a descriptor, or for file:
  * without inotify. With such a channel it looks at all of them once a millisecond, which costs three
@@ -192,7 +193,8 @@ IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsign
                                     int64_t deadline);
 
 /*
- * Sends the rest of a message that a deadline has cut off; a server, of all of its clients.
+ * Sends the rest of a message that a deadline has cut off; a server, of all of its clients. A publisher
+ * of auto: takes in the subscribers that have connected.
  *
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
@@ -205,10 +207,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for reading,
  * but for writing on a channel that only sends. Over unix:, unix-seq: and tcp: such a channel polls
  * for reading, too, until its first message was accepted: the listener's greeting comes before. The
- * descriptor changes when the other side does: ask again after -EPIPE, -EOWNERDEAD, -ESTALE and
- * -EBADMSG, and after the first message to a listener. It belongs to the channel. That of a server
- * stays the same, is polled for reading, and tells of new clients, messages and losses, and of
- * clients that read again.
+ * descriptor changes when another side comes, has greeted, or goes: ask before each poll. It belongs
+ * to the channel. That of a listener with one client at a time does not tell of others that wait behind
+ * a client that says nothing: call recv once a second at least. That of a server stays the same, is
+ * polled for reading, and tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
@@ -223,8 +225,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
- * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that nothing was refused. Valid
- * until the next call with the handle. */
+ * one, the remedy; after -ETIMEDOUT and -EINTR of send and recv, that there was no error. Of
+ * ipc_channel_wait_any it is with channels[0]. Valid until the next call with the handle. */
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see

@@ -665,7 +665,7 @@ IPC_INLINE int ipc_channel_check_reader_(struct ipc_channel *ch, uint64_t reader
 
     if (went || ipc_channel_has_left_(ch, r->reader, reader)) {
         rc = -EPIPE; /* how it ended is not known any more where another one is there */
-    } else if (!ipc_ring_is_forked_(&r->out.self) && /* else the push settles who we are first */
+    } else if (ipc_ring_is_ours_(&r->out.self) && /* else the push settles who we are first */
                ipc_channel_is_time_to_ask_(&r->asked_at[1])) {
         r->trust = 0;
         rc = ipc_channel_is_killed_(n, reader) ? -EOWNERDEAD : 0;

@@ -45,7 +45,7 @@ IPC_INLINE int ipc_channel_refuse_deadline_(struct ipc_channel *ch, int64_t dead
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
     return *ch->why != '\0' ? ch->why
-                            : "nothing was refused: the deadline came, or a signal handler ran";
+                            : "no error: the call ended at its deadline, or as a signal handler ran";
 }
 
 /* ------------------------------------------------------------------ waiting */

@@ -20,7 +20,7 @@ IPC_INLINE const char *ipc_strerror(int rc)
     case -EINTR:
         return "a signal handler ran first";
     case -EPIPE:
-        return "the other side has detached";
+        return "the other side is gone";
     case -EOWNERDEAD:
         return "the process at the other end was killed, or ended without detaching";
     case -EOVERFLOW:

@@ -18,14 +18,17 @@ struct ipc_ring_status {
     uint64_t capacity;     /* messages; of records, for each producer; of calls: slots */
     uint32_t how;          /* as it was made; of a stream its own; of calls bytes of a reply */
     uint32_t version;      /* of the message type, where one was given; else 0 */
-    uint64_t sent;         /* messages since the ring was made; MPMC: about. Calls: modulo 2^23 */
+    uint64_t sent;         /* messages since the ring was made. MPMC: positions, so with each slot that
+                              was cancelled, or left out of a lap as its holder was slow or dead.
+                              Calls: modulo 2^23 */
     uint64_t size;         /* of these, how many the consumer, or the slowest reader, has not
-                              published as taken. Lossy: 0. Calls: those under way */
+                              published as taken. MPMC: with those that are being written, or
+                              were handed out again. Lossy: 0. Calls: those under way */
     uint64_t producer;     /* the id of the process that holds an end that only one can hold, for */
     uint64_t consumer;     /* struct ipc_peer's alive; ~0: one without an ipc_peer; 0: none */
     unsigned readers;      /* of a lossless broadcast, as ipc_broadcast_was_readers */
     uint64_t slowest;      /* which of them is furthest behind, as ipc_broadcast_was_slowest */
-    struct ipc_mpmc_losses losses; /* MPMC: what killed processes have cost */
+    struct ipc_mpmc_losses losses; /* MPMC: lost, and handed out again */
     /* Where in the memory two bells are, for ipc_notify_was_asleep. Consumers, readers and servers
      * sleep on the first; producers, and callers that wait for a slot, on the second. */
     size_t bell[2];
@@ -39,6 +42,7 @@ struct ipc_monitor_ {
     struct ipc_ring_status s;
     struct ipc_broadcast_parts_ parts; /* of broadcasts */
     unsigned seats;                    /* MPMC: for handles; records: lanes */
+    uint64_t head;                     /* MPMC: where consumers are */
     uint64_t used;                     /* calls: slots that have had a caller */
 };
 
@@ -122,10 +126,29 @@ IPC_INLINE int ipc_monitor_mpmc_(struct ipc_monitor_ *m)
     look.mask = s->capacity - 1;
     while (UINT64_C(1) << look.shift < s->capacity)
         look.shift++;
-    s->size = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->head), 0);
+    m->head = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->head), 0);
     s->sent = ipc_monitor_position_(m, &look, ck_pr_load_64(&r->tail), 1);
-    s->size = ipc_monitor_between_(s->size, s->sent, s->capacity);
+    s->size = ipc_monitor_between_(m->head, s->sent, s->capacity);
     return 0;
+}
+
+/* How many messages of an MPMC ring that were handed out again are behind the head, which has passed
+ * them. */
+IPC_INLINE uint64_t ipc_monitor_again_(const struct ipc_monitor_ *m)
+{
+    size_t stride = ipc_ring_line_stride_((size_t)m->s.bytes);
+    size_t header = ipc_mpmc_kind_((size_t)m->s.bytes, m->s.how).header;
+    unsigned char *slots = (unsigned char *)m->mem + header;
+    uint64_t i, word, count = 0;
+    int64_t laps; /* as in ipc_mpmc_position_of_ */
+
+    for (i = 0; m->s.losses.again > 0 && i < m->s.capacity; i++) {
+        word = ck_pr_load_64(ipc_ring_sequence_(slots + i * stride, stride));
+        laps = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - m->head / m->s.capacity * IPC_MPMC_LAP_);
+        count += ipc_mpmc_state_(word) == IPC_MPMC_AGAIN_ &&
+                 (laps < 0 || (laps == 0 && i < m->head % m->s.capacity));
+    }
+    return count;
 }
 
 IPC_INLINE int ipc_monitor_stream_(struct ipc_monitor_ *m)
@@ -319,7 +342,7 @@ IPC_INLINE int ipc_monitor_look_(struct ipc_monitor_ *m, void *mem, size_t size)
  * which may have the memory without write access. Stores nothing there. Each number was so at some
  * moment during the call; while processes use the ring they may be of different moments. Not for
  * the path of a message: it touches lines that others write, and walks over all records that are
- * there, and over all slots of callers. Wait-free for a given capacity. Any process, any thread;
+ * there, over all slots of callers, and over those of an MPMC ring that handed messages out again. Wait-free for a given capacity. Any process, any thread;
  * peers that are stopped or killed do not matter. In a segment, ipc_shm_list gives mem and size of
  * each object.
  *
@@ -334,6 +357,8 @@ IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *
     struct ipc_monitor_ m;
     int rc = ipc_monitor_look_(&m, mem, size);
 
+    if (rc == 0 && m.magic == IPC_MPMC_MAGIC)
+        m.s.size = ipc_monitor_between_(0, m.s.size + ipc_monitor_again_(&m), m.s.capacity);
     *s = m.s;
     return rc;
 }

@@ -848,7 +848,8 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 }
 
 /* About how many messages were there, or claimed to be, at some moment during the call: by the
- * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
+ * hints, which lag by up to 16 for each other handle, and without those handed out again that others
+ * have gone past. 0 for a handle that was refused. Wait-free,
  * and touches lines that others write: for monitoring, not for each message. */
 IPC_INLINE uint64_t ipc_mpmc_producer_was_size(const struct ipc_mpmc_producer *p)
 {
@@ -870,7 +871,8 @@ IPC_INLINE uint64_t ipc_mpmc_consumer_was_size(const struct ipc_mpmc_consumer *c
                               ipc_mpmc_further_(m, &m->ring->head));
 }
 
-/* What killed processes have cost the ring; zeros for a handle that was refused. Wait-free. */
+/* Messages that were lost with killed processes, or handed out again, also by a consumer's detach;
+ * zeros for a handle that was refused. Wait-free. */
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);

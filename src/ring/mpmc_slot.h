@@ -101,7 +101,8 @@
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
     struct ipc_ring_shared_ is; /* how: IPC_MPMC_... */
-    /* Each is added to by the process that frees what a dead one has left. */
+    /* Each is added to by the process that frees what a dead one has left; `again` also by a consumer
+     * that gives its message back. */
     uint64_t aborted; /* claims that were never committed, in messages */
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
@@ -179,12 +180,13 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
     return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_length_(word);
 }
 
-/* What dead processes have cost since init, as far as it was found; too much by what a process had
- * counted that was killed while it freed a run of a dead one. */
+/* What was lost with dead processes, or handed out again, since init, as far as it was found; too much
+ * by what a process had counted that was killed while it freed a run of a dead one. */
 struct ipc_mpmc_losses {
     uint64_t aborted; /* messages that were claimed and never committed */
     uint64_t lost;    /* messages that died with the consumer that had peeked them */
-    uint64_t again;   /* messages that were handed out again */
+    uint64_t again;   /* messages that were handed out again: of dead consumers, and of those that
+                         detached with one in hand */
 };
 
 IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)

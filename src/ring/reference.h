@@ -91,7 +91,8 @@
  *       How many messages, or elements, were in the ring: SPSC, streams; MPMC, MPSC and SPMC: about,
  *       up to 16 less or more for each handle.
  *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
- *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *       MPMC, MPSC, SPMC: the messages that were lost with killed processes, and those that were handed
+ *       out again, of killed consumers or of ones that detached with one in hand.
  *
  *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
  *       What the ring in an object is and how full, for a process that takes no end of it, and may

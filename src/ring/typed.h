@@ -254,19 +254,30 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     return 0;
 }
 
-/* Puts the ring's name before the sentence about a refusal, and behind it what to do. Returns rc. */
-IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
+/* Which process has the end, as the sentence of ipc_ring_take_end_ says; 0: it is another sentence. */
+IPC_INLINE uint64_t ipc_ring_holder_in_(const char *why)
+{
+    unsigned long long id = 0;
+
+    (void)sscanf(why, "this end of the ring is taken; peer: %llu", &id);
+    return id;
+}
+
+/* Puts the ring's name before the sentence about a refusal, and behind it what to do. pid: of the
+ * process that has the end, or 0: not known. Returns rc. */
+IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc, long pid)
 {
     const char *remedy = "";
-    char what[112];
+    char what[112], busy[64];
 
     (void)snprintf(what, sizeof what, "%.111s", me->why);
+    (void)snprintf(busy, sizeof busy, ": detach there, or end pid %ld, first", pid);
     if (rc == -EPROTO)
         remedy = ": build its programs with the same type and headers, or use another name";
-    if (rc == -EBUSY)
-        remedy = strncmp(what, "this process", 12) == 0
-                     ? ": detach it first, or close the segment if its handle is lost"
-                     : ": detach there, or end that process (ipc_top shows which), first";
+    if (rc == -EBUSY && strncmp(what, "this process", 12) == 0)
+        remedy = ": detach it first, or close the segment if its handle is lost";
+    else if (rc == -EBUSY)
+        remedy = pid > 0 ? busy : ": detach there, or end that process (ipc_top shows which), first";
     (void)snprintf(me->why, sizeof me->why, "ring '%.60s': %s%s", name, what, remedy);
     return rc;
 }
@@ -302,7 +313,9 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
     if (rc == 0)
         rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,
                             -1 HOW(+1 + (int64_t)(how | (ENDS))));
-    return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);
+    return rc == 0 ? 0 : ipc_ring_explain_(
+                             ipc_shm_peer(seg), name, rc,
+                             ipc_shm_pid_of_(seg, ipc_ring_holder_in_(ipc_shm_peer(seg)->why)));
 }
 IPC_TEMPLATE_END
 
@@ -320,7 +333,9 @@ IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char
     }
     rc = NAME_END_attach(h, object.mem, object.size, ipc_shm_peer(seg));
     MAP;
-    return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);
+    return rc == 0 ? 0 : ipc_ring_explain_(
+                             ipc_shm_peer(seg), name, rc,
+                             ipc_shm_pid_of_(seg, ipc_ring_holder_in_(ipc_shm_peer(seg)->why)));
 }
 IPC_INLINE int NAME_END_create(struct NAME_END *h, struct ipc_shm *seg, const char *name,
                                uint64_t capacity HOW(, unsigned how))

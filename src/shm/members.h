@@ -146,4 +146,13 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     return 0;
 }
 
+/* The pid of the member `id`; 0: it has left, or its pid does not count here. */
+IPC_INLINE long ipc_shm_pid_of_(struct ipc_shm *seg, uint64_t id)
+{
+    struct ipc_shm_member who;
+    int rc = id != 0 ? ipc_shm_who(seg, (unsigned)(id % seg->members), &who) : -ENOENT;
+
+    return rc == 0 && who.id == id && who.here ? (long)who.pid : 0;
+}
+
 #endif

@@ -139,15 +139,17 @@ static void print_ring(FILE *to, const struct object *o)
     if (strcmp(s->kind, "records") != 0)
         fprintf(to, ", %" PRIu64 " are %s", s->size,
                 strcmp(s->kind, "calls") == 0 ? "under way" : "full");
-    fprintf(to, " (%.0f %%), %" PRIu64 " sent, lap %" PRIu64, 100 * part_full(o), s->sent,
-            s->sent / s->capacity);
+    fprintf(to, " (%.0f %%), %s%" PRIu64 " sent, lap %" PRIu64, 100 * part_full(o),
+            strcmp(s->kind, "MPMC") == 0 ? "about " : "", s->sent, s->sent / s->capacity);
     if (o->per_second >= 0) {
         print_number(number, sizeof number, o->per_second);
         fprintf(to, ", %s/s", number);
     }
-    if (lost_messages(o) + s->losses.again > 0)
-        fprintf(to, ", lost with the dead: %" PRIu64 " unsent, %" PRIu64 " taken, %" PRIu64
-                " handed out again", s->losses.aborted, s->losses.lost, s->losses.again);
+    if (lost_messages(o) > 0)
+        fprintf(to, ", lost with the dead: %" PRIu64 " unsent, %" PRIu64 " taken", s->losses.aborted,
+                s->losses.lost);
+    if (s->losses.again > 0)
+        fprintf(to, ", %" PRIu64 " handed out again", s->losses.again);
     if (s->readers > 0)
         fprintf(to, ", %u readers", s->readers);
     if (strstr(s->kind, "broadcast") != NULL && (s->how & IPC_BROADCAST_LOSSY) != 0)
@@ -299,12 +301,12 @@ static void print_rings(FILE *to, const struct look *look)
         const char *name, *type, *help;
     } metrics[] = {
         {"ipc_ring_sent_total", "counter",
-         "Messages sent, bytes of records; calls begin anew after 2^23."},
+         "Messages sent, MPMC: about; bytes of records; calls begin anew after 2^23."},
         {"ipc_ring_full", "gauge", "Messages not taken yet, bytes of records; calls under way."},
         {"ipc_ring_capacity", "gauge", "Room for messages, bytes of records for each producer."},
         {"ipc_ring_aborted_total", "counter", "Messages that a dead producer left unsent."},
         {"ipc_ring_lost_total", "counter", "Messages that died with their consumer."},
-        {"ipc_ring_again_total", "counter", "Messages handed out again after a consumer's death."},
+        {"ipc_ring_again_total", "counter", "Messages handed out again that a killed consumer had, or one gave back."},
         {"ipc_ring_consumers_asleep", "gauge", "1 while consumers, readers or servers sleep."},
         {"ipc_ring_producers_asleep", "gauge", "1 while producers, or callers for a slot, sleep."},
         {"ipc_ring_readers", "gauge", "Readers of a lossless broadcast."},

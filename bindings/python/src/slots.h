@@ -332,7 +332,8 @@ static PyMethodDef producer_methods[] = {
      "one over, and there is no room now; claim gives the slot again, as it was written."},
     {"cancel", end_cancel, METH_NOARGS, "cancel($self)\n--\n\nGives the slot back unsent."},
     {"losses", end_losses, METH_NOARGS,
-     "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages killed processes have cost."},
+     "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages were lost with killed\n"
+     "processes, or handed out again, also as a consumer detached with one in hand."},
     RECOVER_METHOD,
     MONITOR_METHODS,
     WAS_READERS_METHOD,
@@ -379,7 +380,8 @@ static PyMethodDef consumer_methods[] = {
      "Ends a peek: the message is taken. Missed, in a lossy broadcast: what was read of it is not to be\n"
      "believed, as the writer has overwritten it."},
     {"losses", end_losses, METH_NOARGS,
-     "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages killed processes have cost."},
+     "losses($self)\n--\n\nMPMC, MPSC, SPMC: how many messages were lost with killed\n"
+     "processes, or handed out again, also as a consumer detached with one in hand."},
     RECOVER_METHOD,
     MONITOR_METHODS,
     REPLAY_METHOD,
