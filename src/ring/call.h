@@ -127,7 +127,7 @@ IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t call
 {
     struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
 
-    if (reply == 0 || reply > UINT32_MAX)
+    if (reply == 0 || reply > UINT32_MAX || kind.stride < reply) /* of 32 bits: it wraps around */
         return 0;
     return ipc_ring_footprint_(&kind, request, ipc_call_slots_(callers));
 }
