@@ -129,14 +129,15 @@
  *     signal:        never                    once the process ended   no receiver comes
  *
  *     (1) Calls learn of a killed peer within 10 ms, or over auto: within a second where a child of
- *         it has the socket still; those that do not wait ask the kernel each 8 ms.
+ *         it has the socket still, but for a server: see >>auto; those that do not wait ask the
+ *         kernel each 8 ms.
  *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
  *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
  *         directions, if the next listener is there before. A receiver may get messages of the next
  *         sender before it is told of the last one's loss.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
- *     (3) After a kill, 256 messages at most are accepted before.
+ *     (3) After a kill, the messages of 50 microseconds, and 257 more, at most are accepted before.
  *     (4) Where the next process has opened the FIFO before the call, nothing is reported. A receiver
  *         then gets what is left, which may begin in the middle of a message: -EBADMSG.
  *     (5) The kernel accepts one message, which is lost, and learns of the loss by that. udp: not if

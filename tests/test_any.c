@@ -609,6 +609,56 @@ static void a_child_is_told_that_it_has_none(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ auto: */
+
+/* Sends, and leaves the socket to a child. */
+static void bequeaths(struct child *up, void *arg)
+{
+    pid_t heir;
+
+    (void)arg;
+    opens(&out, index_of("auto"), IPC_SEND);
+    IS(ipc_channel_send(&out, &(uint64_t){1}, 8, ipc_in_ms(LONG_MS)), 0);
+    heir = fork();
+    MUST(heir >= 0);
+    if (heir == 0) {
+        become_orphan();
+        for (;;)
+            (void)pause();
+    }
+    tell(up, (uint64_t)heir);
+    (void)hear(up);
+}
+
+/* The socket of a killed process that its child has still does not end, and tells nothing. */
+static void a_death_is_told_though_a_child_has_the_socket(void **state)
+{
+    size_t i = index_of("auto");
+    struct child c;
+    pid_t heir;
+
+    (void)state;
+    SKIP_IF(is_emulated(), NO_DONTFORK);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* orphans come to us */
+    name_it(i);
+    n_all = 1;
+    all[0] = &in[i];
+    opens(&in[i], i, IPC_RECV);
+    c = spawn(bequeaths, NULL);
+    gets(i, 1);
+    heir = (pid_t)hear(&c);
+    keep_in_mind(heir, 0);
+    is_quiet(20);
+    kill_child(&c);
+    is_told(i, -EPIPE);
+    MUST(kill(heir, 0) == 0);
+    (void)kill(heir, SIGKILL);
+    (void)waitpid(heir, NULL, 0);
+    keep_in_mind(0, heir);
+    is_quiet(20);
+    leave(i);
+}
+
 /* ------------------------------------------------------------------ file: without inotify */
 
 static void follows_without_inotify(struct child *up, void *arg)
@@ -663,6 +713,7 @@ int main(int argc, char **argv)
         TEST(rings_alone_sleep_on_their_bells),
         TEST(answers_to_another_are_not_told),
         TEST(a_child_is_told_that_it_has_none),
+        TEST(a_death_is_told_though_a_child_has_the_socket),
         TEST(a_log_needs_no_inotify),
     };
     prepare(argc, argv);

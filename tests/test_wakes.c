@@ -242,6 +242,47 @@ static void bytes_beside_a_ring_are_taken_off(void **state)
     over();
 }
 
+/* Fills the socket beside the ring, as often as it is told, and then sends a message. */
+static void fills_the_socket(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(IPC_SEND);
+    IS(ipc_channel_send(&ch, "message", 7, ipc_in_ms(LONG_MS)), 0);
+    while (hear(up) != 0) {
+        while (send(ch.in, scratch, 1 << 16, MSG_DONTWAIT) > 0)
+            ;
+        MUST(errno == EAGAIN);
+        tell(up, 0);
+    }
+    IS(ipc_channel_send(&ch, "another", 7, ipc_in_ms(LONG_MS)), 0);
+    (void)hear(up);
+}
+
+/* At its deadline recv leaves the bytes that are still there: to take all of them off takes longer
+ * than it sleeps at the socket, for 0.1 ms at most, and with a flood it would never end. */
+static void bytes_beside_a_ring_hold_no_recv(void **state)
+{
+    struct child c;
+    int k, left;
+
+    (void)state;
+    choose(row_of("auto"));
+    open_as(IPC_RECV | IPC_LISTEN);
+    c = spawn(fills_the_socket, NULL);
+    IS(ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS)), 7);
+    for (k = 0; k < 5; k++) {
+        tell(&c, 1);
+        (void)hear(&c);
+        IS(ipc_channel_recv(&ch, scratch, 8, ipc_clock() + IPC_NOTIFY_SHORT_ + 100000), -ETIMEDOUT);
+        MUST(ioctl(ch.in, FIONREAD, &left) == 0 && left > 0);
+    }
+    tell(&c, 0);
+    IS(ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS)), 7);
+    kill_child(&c);
+    IS(ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS)), -EPIPE);
+    over();
+}
+
 /* A client that says nothing keeps no other one from ipc_channel_wait_any. */
 static void a_silent_client_keeps_out_nobody(void **state)
 {
@@ -297,6 +338,7 @@ int main(int argc, char **argv)
         TEST(a_client_that_goes_half_way_wakes_no_listener),
         TEST(a_listener_that_goes_half_way_wakes_no_client),
         TEST(bytes_beside_a_ring_are_taken_off),
+        TEST(bytes_beside_a_ring_hold_no_recv),
         TEST(a_silent_client_keeps_out_nobody),
         TEST(the_first_channel_has_the_sentence),
     };

@@ -11,8 +11,10 @@
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
- *            killed go 256 messages at most before that is reported. A recv that sleeps learns
- *            within a second of a killed process whose child has the socket still.
+ *            killed go at most the messages of 50 microseconds, and 257 more, before that is
+ *            reported. A recv that sleeps, or ipc_channel_wait_any, learns within a second of a
+ *            killed process whose child has the socket still. A server that sleeps learns of it
+ *            when it sends to that client, or the child has closed the socket.
  *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
  *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 1 MiB unless asked for, of a server or publisher 64 KiB; of two maxima the
@@ -69,8 +71,9 @@ struct ipc_channel_auto_ {
 /*
  * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
  * both, for a system call. So a send asks it before the first message, then after one, two, four,
- * ... messages, at last after each IPC_CHANNEL_ASK_AFTER_, or IPC_CHANNEL_ASK_NS_ if that is later:
- * as many at most go into the ring of a killed process, and no more than went to it before.
+ * ... messages: at first no more go into the ring of a killed process than went to it before. At last
+ * it may ask after each IPC_CHANNEL_ASK_AFTER_ + 1 messages, and does if IPC_CHANNEL_ASK_NS_ are over.
+ * At most the messages of that time, and 257 more, then go into the ring of a killed process.
  */
 #define IPC_CHANNEL_ASK_AFTER_ 256
 #define IPC_CHANNEL_ASK_NS_ 50000 /* a system call can take as long as 200 short messages */
@@ -535,10 +538,11 @@ IPC_INLINE int64_t ipc_channel_auto_wait_(struct ipc_channel *ch, void *to, size
         rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
         if (rc != -ETIMEDOUT || gone)
             return rc != -ETIMEDOUT ? rc : -EPIPE;
+        if (ipc_left_(deadline) == 0) /* however many bytes are still there */
+            return rc;
         until = ipc_clock() + IPC_NOTIFY_LONG_;
-        until = deadline < until ? deadline : until;
-        waited = ipc_channel_wait_(ch->in, POLLIN, until);
-        if (waited == -EINTR || (waited != 0 && until == deadline))
+        waited = ipc_channel_wait_(ch->in, POLLIN, deadline < until ? deadline : until);
+        if (waited != 0 && waited != -ETIMEDOUT)
             return waited;
     }
     return rc;
@@ -607,15 +611,21 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
 /* Over a ring, ipc_channel_fd was called before, which arms the bell at first. */
 IPC_INLINE int ipc_channel_auto_is_ready_(struct ipc_channel *ch)
 {
+    struct ipc_channel_ring_ *r = ch->ring;
     size_t n;
 
-    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
+    if (r == NULL || ipc_channel_must_agree_(ch))
         return ipc_channel_holds_message_(ch);
-    if (ch->ring->subscriber.ring != NULL)
-        return ipc_channel_has_news_(ch->ring) || ipc_channel_auto_arm_(ch) ||
-               ipc_channel_has_news_(ch->ring);
-    return ipc_record_look_(&ch->ring->in, &n) != -EAGAIN || ipc_channel_auto_arm_(ch) ||
-           ipc_record_look_(&ch->ring->in, &n) != -EAGAIN;
+    if (r->subscriber.ring != NULL)
+        return ipc_channel_has_news_(r) || ipc_channel_auto_arm_(ch) || ipc_channel_has_news_(r);
+    /* The socket may not tell: see ipc_channel_auto_wait_. */
+    if (r->in.ring != NULL && ipc_channel_is_time_to_ask_(&r->asked_at[0]) &&
+        ipc_channel_is_killed_(&r->data, ck_pr_load_64(&r->in.ring->end[0]))) {
+        r->asked_at[0] = 0; /* the recv that follows is to ask, too */
+        return 1;
+    }
+    return ipc_record_look_(&r->in, &n) != -EAGAIN || ipc_channel_auto_arm_(ch) ||
+           ipc_record_look_(&r->in, &n) != -EAGAIN;
 }
 
 IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
