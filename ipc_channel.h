@@ -690,8 +690,8 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
  * was only a part of a message, or a wake for nothing: wait again, until the same deadline. One that is
- * made anew in the loop may never come: with file: each wait ends after a second at the latest, for
- * a look. For a channel without a peer it looks for the next one ten times a second, but waits for no
+ * made anew in the loop may never come: with file: each wait ends after a second at the latest, and
+ * without inotify after 10 ms, for a look. For a channel without a peer it looks for the next one ten times a second, but waits for no
  * host to answer. What a deadline has cut off is not sent meanwhile. Over repeated calls with the same
  * channels[0] each channel has its turn. Blocking.
  *
@@ -3990,7 +3990,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
  *     is all of the file; the next sender cuts it off, as no send has returned for it.
  *   - A receiver keeps the part of a record that it has read, and reads on behind it. A new sender may
  *     cut that part off and write another record. Its hash, and so its header, is another one: the
- *     receiver compares the header before it reads on. One that polls does so every 10 ms.
+ *     receiver compares the header after it has read on. One that polls does so when the record is
+ *     complete, and every 10 ms. If the hash is wrong, it reads the record again, as a whole.
  *   - A new sender cuts off the one record that its predecessor may not have finished, or zeros,
  *     which a crash of the machine may leave, and nothing else.
  */
@@ -4971,7 +4972,7 @@ IPC_INLINE int ipc_channel_log_polls_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
 
-    if (deadline > IPC_NOW || own->shown) {
+    if (deadline > IPC_NOW || (own->shown && own->watch >= 0)) {
         own->polls = 0;
         return 0;
     }
@@ -5049,25 +5050,35 @@ IPC_INLINE int64_t ipc_channel_log_keep_larger_(struct ipc_channel *ch)
     return ipc_channel_log_refuse_larger_(ch);
 }
 
-/* Is there a part of a record in rx, to be read on? A new sender may have cut it off, and written another
- * record, which then has another header. `sure`: without a look at that. */
-IPC_INLINE int ipc_channel_log_has_part_(const struct ipc_channel *ch, int sure)
+/* Is there a part of a record in rx, to be read on? */
+IPC_INLINE int ipc_channel_log_has_part_(const struct ipc_channel *ch)
 {
-    const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    return ipc_channel_get_log_(ch)->id != 0 && ch->rx.end - ch->rx.begin >= IPC_CHANNEL_RECORD_;
+}
+
+/* The record in rx was read in parts, and check_record_ gave n. May the parts be of two records? A new
+ * sender may have cut the first part off and written another record, which then has another header. Or
+ * what another program appended was read as a part, and the sender has written the record again. `sure`:
+ * without a look while the record is not complete. The look is after the read: so what was read before it
+ * is of the header that it finds. */
+IPC_INLINE int ipc_channel_log_is_mixed_(const struct ipc_channel *ch, int64_t n, int sure)
+{
     unsigned char header[IPC_CHANNEL_RECORD_];
 
-    if (own->id == 0 || ch->rx.end - ch->rx.begin < sizeof header)
+    if (n == -EBADMSG)
+        return 1;
+    if (n < 0 && sure)
         return 0;
-    return sure ||
-           (pread(ch->in, header, sizeof header, (off_t)own->offset) == (ssize_t)sizeof header &&
-            memcmp(header, ch->rx.data + ch->rx.begin, sizeof header) == 0);
+    return pread(ch->in, header, sizeof header, (off_t)ipc_channel_get_log_(ch)->offset) !=
+               (ssize_t)sizeof header ||
+           memcmp(header, ch->rx.data + ch->rx.begin, sizeof header) != 0;
 }
 
 IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
                                          int64_t deadline)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    int rc, tries = 0, moved = 0, polls = ipc_channel_log_polls_(ch, deadline);
+    int rc, part, tries = 0, moved = 0, polls = ipc_channel_log_polls_(ch, deadline);
     unsigned skips = 0;
     int64_t n;
 
@@ -5089,12 +5100,18 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
             own->unread = own->check = 1;
         }
         if (own->unread || polls) {
-            if (n != -EAGAIN || !ipc_channel_log_has_part_(ch, polls && !own->check))
+            part = n == -EAGAIN && ipc_channel_log_has_part_(ch);
+            if (!part)
                 ipc_channel_log_drop_(ch);
             n = ipc_channel_log_read_(ch);
             if (n < 0)
                 return n;
             n = ipc_channel_check_record_(ch);
+            if (part && ipc_channel_log_is_mixed_(ch, n, polls && !own->check)) {
+                ipc_channel_log_drop_(ch);
+                own->unread = 1;
+                continue;
+            }
             if (n >= 0)
                 return ipc_channel_log_take_(ch, to, size, n);
             own->check |= own->watch >= 0;
@@ -5131,13 +5148,17 @@ IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
     return own->changes >= 0 ? own->changes : -EOPNOTSUPP; /* a file is always readable for poll */
 }
 
-/* Has it read a record, or is it time to look? */
+/* Has it read a record, or is it time to look? Where no event tells, are there bytes to be read? */
 IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
 {
     const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     int64_t n = ipc_channel_check_record_(ch);
+    struct stat st;
 
-    return own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0;
+    if (own->stale || own->unread || own->check || ipc_clock() >= own->look || n >= 0)
+        return 1;
+    return own->watch < 0 && n == -EAGAIN && fstat(ch->in, &st) == 0 &&
+           st.st_size > own->offset + (int64_t)(ch->rx.end - ch->rx.begin);
 }
 
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,

@@ -673,7 +673,10 @@ static void a_follower_that_polls_reads_and_needs_no_events(void **state)
 
 static void follows_without_inotify(struct child *up, void *arg)
 {
+    struct ipc_channel *all[] = {&in};
     struct rlimit few = {0, 0}, before;
+    char got[8];
+    uint64_t i;
     int fd = dup(0);
 
     (void)up, (void)arg;
@@ -688,11 +691,23 @@ static void follows_without_inotify(struct child *up, void *arg)
     sends(0, 2);
     receives(0, 2);
     gets_nothing();
+    for (i = 2; i < 5; i++) { /* found before it is time to look at the file */
+        follower()->look = ipc_in_ms(2 * LONG_MS);
+        IS(ipc_channel_wait_any(all, 1, ipc_in_ms(2)), -ETIMEDOUT);
+        sends(i, 1);
+        IS(ipc_channel_wait_any(all, 1, ipc_in_ms(LONG_MS)), 0);
+        receives(i, 1);
+    }
+    append("a part", 6); /* told of once */
+    IS(ipc_channel_wait_any(all, 1, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_recv(&in, got, sizeof got, IPC_NOW), -ETIMEDOUT);
+    IS(ipc_channel_wait_any(all, 1, ipc_in_ms(2)), -ETIMEDOUT);
     ipc_channel_close(&out);
+    follower()->look = 0;
     move_away(CREATE);
     open_out();
     sends(2, 1);
-    EVENTUALLY(ipc_channel_recv(&in, path, 8, IPC_NOW) == -ESTALE);
+    EVENTUALLY(ipc_channel_recv(&in, got, sizeof got, IPC_NOW) == -ESTALE);
     receives(2, 1);
     close_both();
 }
@@ -825,6 +840,57 @@ static void what_comes_in_the_place_of_a_part_is_read(void **state)
             MUST(memcmp(got_all, is, size[i]) == 0);
             close_both();
         }
+}
+
+/* The same, but the next writer's record is the other one's except for the first byte, and no look at the
+ * file is due: the rest of it fits the part. */
+static void what_fits_a_part_is_not_taken_for_its_rest(void **state)
+{
+    static char record[16 + 65536];
+    int polls;
+
+    (void)state;
+    memset(was, 'a', sizeof was);
+    memcpy(is, was, sizeof is);
+    is[0] = 'b';
+    for (polls = 0; polls < 2; polls++) {
+        (void)begin_with_part(record, 65536, polls);
+        append(record, 16 + 8192);
+        IS(ipc_channel_recv(&in, got_all, sizeof got_all, polls ? IPC_NOW : ipc_in_ms(1)), -ETIMEDOUT);
+        follower()->look = ipc_in_ms(2 * LONG_MS);
+        open_out();
+        IS(ipc_channel_send(&out, is, 65536, IPC_NOW), 0);
+        sends(1, 1);
+        IS(ipc_channel_recv(&in, got_all, sizeof got_all, polls ? IPC_NOW : ipc_in_ms(LONG_MS)), 65536);
+        MUST(memcmp(got_all, is, 65536) == 0);
+        receives(1, 1);
+        close_both();
+    }
+}
+
+/* Another program's bytes come behind a part of a record, and are read with it. The sender cuts them off and
+ * writes the record again. */
+static void a_record_that_is_mended_is_read_at_once(void **state)
+{
+    static char record[16 + 65536];
+    int64_t place;
+    int polls;
+
+    (void)state;
+    memset(was, 'a', sizeof was);
+    memset(is, 'b', sizeof is);
+    for (polls = 0; polls < 2; polls++) {
+        place = begin_with_part(record, 65536, polls);
+        append(record, 16 + 8192);
+        append(is, 8192);
+        IS(ipc_channel_recv(&in, got_all, sizeof got_all, polls ? IPC_NOW : ipc_in_ms(1)), -ETIMEDOUT);
+        follower()->look = ipc_in_ms(2 * LONG_MS);
+        IS(truncate(path, (off_t)place), 0);
+        append(record, sizeof record);
+        IS(ipc_channel_recv(&in, got_all, sizeof got_all, polls ? IPC_NOW : ipc_in_ms(LONG_MS)), 65536);
+        MUST(memcmp(got_all, was, 65536) == 0);
+        close_both();
+    }
 }
 
 static void a_record_may_come_in_any_parts(void **state)
@@ -1177,6 +1243,8 @@ int main(int argc, char **argv)
         TEST(events_without_end_stretch_no_deadline),
         TEST(writer_may_die_at_any_byte_of_a_new_log),
         TEST(what_comes_in_the_place_of_a_part_is_read),
+        TEST(what_fits_a_part_is_not_taken_for_its_rest),
+        TEST(a_record_that_is_mended_is_read_at_once),
         TEST(a_record_may_come_in_any_parts),
         TEST(records_are_what_they_always_were),
         TEST(log_of_another_version_is_refused),

@@ -20,7 +20,8 @@
  *     is all of the file; the next sender cuts it off, as no send has returned for it.
  *   - A receiver keeps the part of a record that it has read, and reads on behind it. A new sender may
  *     cut that part off and write another record. Its hash, and so its header, is another one: the
- *     receiver compares the header before it reads on. One that polls does so every 10 ms.
+ *     receiver compares the header after it has read on. One that polls does so when the record is
+ *     complete, and every 10 ms. If the hash is wrong, it reads the record again, as a whole.
  *   - A new sender cuts off the one record that its predecessor may not have finished, or zeros,
  *     which a crash of the machine may leave, and nothing else.
  */

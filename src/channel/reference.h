@@ -171,8 +171,8 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
  * was only a part of a message, or a wake for nothing: wait again, until the same deadline. One that is
- * made anew in the loop may never come: with file: each wait ends after a second at the latest, for
- * a look. For a channel without a peer it looks for the next one ten times a second, but waits for no
+ * made anew in the loop may never come: with file: each wait ends after a second at the latest, and
+ * without inotify after 10 ms, for a look. For a channel without a peer it looks for the next one ten times a second, but waits for no
  * host to answer. What a deadline has cut off is not sent meanwhile. Over repeated calls with the same
  * channels[0] each channel has its turn. Blocking.
  *
