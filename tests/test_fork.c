@@ -280,7 +280,7 @@ static void what_was_read_is_published_where_fork_wipes_nothing(void **state)
     struct news_consumer news_in;
     struct logs_producer logs_out;
     struct logs_consumer logs_in;
-    struct tick t = {1};
+    struct tick t = {1}, some[8] = {{1}};
     struct ipc_shm seg;
     char line[56] = "";
 
@@ -302,6 +302,10 @@ static void what_was_read_is_published_where_fork_wipes_nothing(void **state)
               IS(logs_consumer_post(&logs_in), 0));
     PUBLISHES(logs_push(&logs_out, line, sizeof line), logs_pop(&logs_in, line, sizeof line),
               logs_replay(&logs_in, 0));
+    while (ticks_pop(&ticks_in, &t) == 0)
+        ;
+    IS(ticks_consumer_post(&ticks_in), 0);
+    IS(ticks_push_n(&ticks_out, some, 8), 8);
     ipc_shm_close(&seg);
     IS(ipc_shm_unlink(name), 0);
 }

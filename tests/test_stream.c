@@ -772,8 +772,9 @@ static void ends_when_told(struct child *up, void *arg)
 {
     struct words_producer out;
     struct ipc_shm seg;
-    uint64_t x[3] = {0, 1, 2};
+    uint64_t x[3];
 
+    fill(x, sizeof *x, 0, 3);
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
     IS(words_producer_create(&out, &seg, "words", 16), 0);
     IS(words_push_all(&out, x, 3), 0);

@@ -45,8 +45,8 @@ static int64_t until(int sleeps, int ms)
         RING##_##C##_detach(&NAME##_c);                                                            \
     }                                                                                              \
     static const struct recover_way NAME = {                                                       \
-        NAME##_make,    NAME##_sender, NAME##_send, NAME##_receiver,                               \
-        NAME##_receive, NAME##_leave,  0,           SEES_ALL};
+        NAME##_make,  NAME##_sender, NAME##_send, NAME##_receiver, NAME##_receive,                 \
+        NAME##_leave, NULL,          0,           SEES_ALL,        0};
 
 #define SLOTS(NAME, RING, SEES_ALL, ...)                                                           \
     WAY(NAME, RING, SEES_ALL, producer, consumer, RING##_send(&NAME##_p, m, deadline),             \
@@ -148,9 +148,9 @@ static void leave_kernel(void)
 }
 
 static const struct recover_way pipes = {
-    pipe_make, attach_kernel, write_kernel, attach_kernel, read_kernel, leave_kernel, 1, 0};
+    pipe_make, attach_kernel, write_kernel, attach_kernel, read_kernel, leave_kernel, NULL, 1, 0, 0};
 static const struct recover_way unixes = {
-    unix_make, attach_kernel, write_kernel, attach_kernel, read_kernel, leave_kernel, 1, 0};
+    unix_make, attach_kernel, write_kernel, attach_kernel, read_kernel, leave_kernel, NULL, 1, 0, 0};
 
 BENCH_GROUP(recover) = {RECOVER_ROWS("ipc_ring", ring),
                         RECOVER_SENDER_ROWS("ipc_ring", ring),

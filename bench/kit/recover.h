@@ -46,10 +46,12 @@ struct recover_way {
     int (*receive)(struct recover_message *,
                    int sleeps); /* receives a message, and is done with it */
     void (*leave)(void);        /* ends a receiver's part */
+    void (*clear)(struct bench_run *); /* removes what `make` has made outside the run; or NULL */
     /* 1: `receive` is one call of the kernel, and the receiver stops behind it. 0: it stops in the
      * middle, where it stores the message. */
     int is_done_at_once;
     int sees_all; /* each receiver gets every message */
+    int waits;    /* `send` does not return while there is no room */
 };
 
 /* What a receiver, or a sender, is about when it is killed: the case's shape. */
@@ -125,7 +127,10 @@ static inline int recover_prepare(struct bench_run *r)
 
 static inline void recover_clear(struct bench_run *r)
 {
-    (void)r;
+    const struct recover_way *way = (const struct recover_way *)r->of->how;
+
+    if (way->clear != NULL)
+        way->clear(r);
     if (recover_board != NULL)
         (void)munmap(recover_board, sizeof *recover_board);
     if (recover_trap != NULL)
@@ -301,14 +306,14 @@ static inline pid_t recover_start_successor(struct bench_run *r, enum recover_sh
     return pid;
 }
 
-/* Lets the sender send until there is no room, or others take the messages, or it is held up. */
-static inline void recover_fill(void)
+/* Lets the sender send until there is no room, or it has sent `most`, or it is held up. */
+static inline void recover_fill(uint64_t most)
 {
     struct recover_board *b = recover_board;
     uint64_t first = ck_pr_load_64(&b->sent), last = first, now;
     int64_t since = ipc_clock();
 
-    while (ck_pr_load_uint(&b->full) == 0 && last < first + RECOVER_SLOTS &&
+    while (ck_pr_load_uint(&b->full) == 0 && last - first < most &&
            ipc_clock() - since < RECOVER_LATE_MS * 1000000LL) {
         recover_nap(100000);
         now = ck_pr_load_64(&b->sent);
@@ -340,8 +345,8 @@ static inline pid_t recover_set_up(struct bench_run *r, enum recover_shape shape
     recover_until(&b->receiver, RECOVER_READY, "a receiver is ready");
     /* Earlier it would take the message that the receiver is to stop at. */
     *successor = other != 0 ? other : recover_start_successor(r, shape);
-    if (holds)
-        recover_fill();
+    if (holds) /* others may take the messages */
+        recover_fill(RECOVER_SLOTS);
     if (shape == RECOVER_SLEEPING)
         recover_until_asleep(receiver);
     return receiver;
@@ -478,6 +483,7 @@ static inline void recover_heir(struct bench_run *r, enum recover_shape shape)
 static inline uint64_t recover_sender_once(struct bench_run *r, enum recover_shape shape,
                                            uint64_t *lost)
 {
+    const struct recover_way *way = (const struct recover_way *)r->of->how;
     struct recover_board *b = recover_board;
     pid_t sender, heir;
     int64_t then, through, end;
@@ -487,7 +493,10 @@ static inline uint64_t recover_sender_once(struct bench_run *r, enum recover_sha
     b->heir = 0;
     ck_pr_store_uint(&b->goes, shape == RECOVER_SENDER_IN_CALL);
     sender = recover_start(r, b->core, shape, recover_sender);
-    recover_until(&b->receiver, RECOVER_READY, "a sender is ready");
+    if (way->waits && shape != RECOVER_SENDER_IN_CALL)
+        recover_fill(RECOVER_NUMBERS);
+    else
+        recover_until(&b->receiver, RECOVER_READY, "a sender is ready");
     heir = recover_start(r, sched_getcpu(), shape, recover_heir);
     recover_until(&b->successor, RECOVER_READY, "a successor is ready");
     if (shape == RECOVER_SENDER_SLEEPING)

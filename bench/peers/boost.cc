@@ -187,8 +187,8 @@ static void mq_leave()
 {
 }
 
-static const struct recover_way mq_way = {mq_prepare, mq_attach, mq_send, mq_attach,
-                                          mq_receive, mq_leave,  0,       0};
+static const struct recover_way mq_way = {mq_prepare, mq_attach, mq_send, mq_attach, mq_receive,
+                                          mq_leave,   NULL,      0,       0,         0};
 
 #define MQ_ROW(TEST, B)                                                                            \
     SPSC_ROW("boost_message_queue", #TEST, "spsc", B, 4096, mq_prepare, mq_##TEST##_serve##B,      \

@@ -1,14 +1,18 @@
 /*
- * iceoryx 2: chunks of shared memory that a daemon lends. Each run starts the daemon and ends it.
- * Rows of "iceoryx" copy small messages into a chunk and out of it. Rows of "iceoryx_in_place" have
- * all sizes and write and read in the chunk, as iceoryx is meant to be used. The publisher waits
- * while the subscriber's queue is full.
+ * iceoryx 2: chunks of shared memory that a daemon lends. Each run starts the daemon and ends it, and
+ * has no result if another one is running. Rows of "iceoryx" copy small messages into a chunk and out
+ * of it. Rows of "iceoryx_in_place" have all sizes and write and read in the chunk, as iceoryx is
+ * meant to be used. The publisher waits while the subscriber's queue is full, except in rows of
+ * "iceoryx_overwriting": there the queue loses its oldest message, as it does by default.
  */
+#include "../kit/recover.h"
 #include "../kit/sizes.h"
 #include "spsc.h"
+#include <glob.h>
 #include <iceoryx_hoofs/log/logmanager.hpp>
 #include <iceoryx_posh/popo/untyped_publisher.hpp>
 #include <iceoryx_posh/popo/untyped_subscriber.hpp>
+#include <iceoryx_posh/popo/wait_set.hpp>
 #include <iceoryx_posh/runtime/posh_runtime.hpp>
 #include <string>
 #include <sys/prctl.h>
@@ -18,35 +22,69 @@ using iox::popo::UntypedPublisher;
 using iox::popo::UntypedSubscriber;
 
 static pid_t roudi;
+static std::string said;  /* by the daemon */
+static std::string names; /* the beginning of those of the run's processes */
 
-/* Starts the daemon. If it ends at once because another one is running, that one is used. */
+/* Starts the daemon. It looks for dead processes only where some are killed, as a process that polls
+ * at a real-time priority would seem dead. */
 static int prepare(struct bench_run *r)
 {
-    std::string said;
+    const char *looks = bench_is_recovery(r->of) ? "on" : "off";
     char some[256];
-    int status;
+    int status = 0;
     ssize_t n;
 
+    said.clear();
+    names = "ipc_bench-" + std::to_string(getpid()) + "-";
+    roudi = 0;
     if (pipe(r->fd) != 0 || pipe(r->fd + 2) != 0 || (roudi = fork()) < 0)
         return -errno;
     if (roudi == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         (void)dup2(r->fd[1], STDOUT_FILENO);
         (void)dup2(r->fd[1], STDERR_FILENO);
-        (void)execlp("iox-roudi", "iox-roudi", "-m", "off", static_cast<char *>(nullptr));
+        (void)execlp("iox-roudi", "iox-roudi", "-m", looks, static_cast<char *>(nullptr));
         _exit(4); /* it is not installed */
     }
     (void)close(r->fd[1]);
     r->fd[1] = -1;
-    while (said.find("ready") == said.npos && (n = read(r->fd[0], some, sizeof some)) > 0)
+    while (said.find("ready") == said.npos) {
+        n = read(r->fd[0], some, sizeof some);
+        if (n <= 0) { /* it has ended */
+            (void)waitpid(roudi, &status, 0);
+            roudi = 0;
+            return WIFEXITED(status) && WEXITSTATUS(status) == 4 ? -ENOENT : -EBUSY;
+        }
         said.append(some, static_cast<size_t>(n));
-    return waitpid(roudi, &status, WNOHANG) == roudi && WEXITSTATUS(status) == 4 ? -ENOENT : 0;
+    }
+    return 0;
 }
 
+/* Asked to end, the daemon aborts if processes were killed, and leaves its memory behind. So it is
+ * killed, and what it and they have made is removed. Its lock goes last: up to then no other daemon
+ * can make the same names. */
 static void clear(struct bench_run *)
 {
-    (void)kill(roudi, SIGTERM);
+    static const char memory[] = "shared memory [";
+    size_t at, end;
+    glob_t files;
+
+    if (roudi <= 0)
+        return;
+    for (at = 0; (at = said.find(memory, at)) != said.npos; at = end) {
+        at += sizeof memory - 1;
+        end = said.find(']', at);
+        (void)shm_unlink(("/" + said.substr(at, end - at)).c_str());
+    }
+    if (glob(("/tmp/" + names + "*").c_str(), 0, nullptr, &files) == 0)
+        for (at = 0; at < files.gl_pathc; at++)
+            (void)unlink(files.gl_pathv[at]);
+    globfree(&files);
+    for (const char *path : {"/tmp/roudi", "/tmp/roudi.lock", "/tmp/iox-unique-roudi.lock"})
+        (void)unlink(path);
+    (void)kill(roudi, SIGKILL);
     (void)waitpid(roudi, nullptr, 0);
+    roudi = 0;
 }
 
 static iox::capro::ServiceDescription service(const char *name)
@@ -54,9 +92,9 @@ static iox::capro::ServiceDescription service(const char *name)
     return {"ipc_bench", "ring", iox::capro::IdString_t(iox::cxx::TruncateToCapacity, name)};
 }
 
-static void join(struct bench_run *r)
+static void join()
 {
-    const std::string name = "ipc_bench-" + std::to_string(r->index);
+    const std::string name = names + std::to_string(getpid());
 
     iox::log::LogManager::GetLogManager().SetDefaultLogLevel(
         iox::log::LogLevel::kOff, iox::log::LogLevelOutput::kHideLogLevel);
@@ -64,22 +102,30 @@ static void join(struct bench_run *r)
         iox::RuntimeName_t(iox::cxx::TruncateToCapacity, name.c_str()));
 }
 
-static UntypedPublisher *publisher(const char *name)
+/* A publisher waits while a subscriber's queue is full, or the queue loses its oldest message. */
+static UntypedPublisher *publisher(const char *name, bool waits)
 {
     iox::popo::PublisherOptions o;
 
-    o.subscriberTooSlowPolicy = iox::popo::ConsumerTooSlowPolicy::WAIT_FOR_CONSUMER;
+    o.subscriberTooSlowPolicy = waits ? iox::popo::ConsumerTooSlowPolicy::WAIT_FOR_CONSUMER
+                                      : iox::popo::ConsumerTooSlowPolicy::DISCARD_OLDEST_DATA;
     return new UntypedPublisher(service(name), o);
 }
 
-/* Its queue is as long as the daemon's default memory allows. */
-static UntypedSubscriber *subscriber(struct bench_run *r, const char *name)
+static UntypedSubscriber *subscriber(const char *name, bool waits, uint64_t capacity)
 {
     iox::popo::SubscriberOptions o;
 
-    o.queueCapacity = r->of->bytes > 1024 ? SIZES_SLOTS(r->of->bytes) : 256;
-    o.queueFullPolicy = iox::popo::QueueFullPolicy::BLOCK_PRODUCER;
+    o.queueCapacity = capacity;
+    o.queueFullPolicy = waits ? iox::popo::QueueFullPolicy::BLOCK_PRODUCER
+                              : iox::popo::QueueFullPolicy::DISCARD_OLDEST_DATA;
     return new UntypedSubscriber(service(name), o);
+}
+
+/* As long as the daemon's default memory allows. */
+static uint64_t capacity(const struct bench_run *r)
+{
+    return r->of->bytes > 1024 ? SIZES_SLOTS(r->of->bytes) : 256;
 }
 
 static void met(UntypedPublisher *p)
@@ -131,18 +177,18 @@ template <class T> static inline void recv(UntypedSubscriber *s, T &m)
     s->release(at);
 }
 
-static UntypedPublisher *only_publisher(struct bench_run *r)
+static UntypedPublisher *only_publisher(struct bench_run *)
 {
-    join(r);
-    UntypedPublisher *p = publisher("to");
+    join();
+    UntypedPublisher *p = publisher("to", true);
     met(p);
     return p;
 }
 
 static UntypedSubscriber *only_subscriber(struct bench_run *r)
 {
-    join(r);
-    UntypedSubscriber *s = subscriber(r, "to");
+    join();
+    UntypedSubscriber *s = subscriber("to", true, capacity(r));
     met(s);
     return s;
 }
@@ -150,15 +196,15 @@ static UntypedSubscriber *only_subscriber(struct bench_run *r)
 /* A publisher and a subscriber: for both directions. */
 static void both(struct bench_run *r, UntypedPublisher **p, UntypedSubscriber **s)
 {
-    join(r);
-    *s = subscriber(r, r->index == 0 ? "fro" : "to");
-    *p = publisher(r->index == 0 ? "to" : "fro");
+    join();
+    *s = subscriber(r->index == 0 ? "fro" : "to", true, capacity(r));
+    *p = publisher(r->index == 0 ? "to" : "fro", true);
     met(*p);
     met(*s);
 }
 
 /* Both processes leave after the last message has come, as messages are lost when their publisher
- * ends. If a process ends without leaving, the daemon aborts and leaves its memory behind. */
+ * ends. */
 static void leave()
 {
     iox::runtime::PoshRuntime::getInstance().~PoshRuntime();
@@ -227,6 +273,64 @@ SIZES_ABOVE_8(BENCH_MESSAGE)
 
 SIZES(IN_PLACE)
 
+/* Time to recover. Every subscriber gets all messages, so the successor is one more of them. */
+
+static UntypedPublisher *out;
+static UntypedSubscriber *in;
+static iox::popo::WaitSet<1> *waiting; /* of a subscriber that sleeps */
+
+/* Publishers and subscribers find each other through the daemon. Whoever comes second waits for it. */
+template <bool waits> static int recover_out(struct bench_run *r)
+{
+    join();
+    out = publisher("to", waits);
+    if (recover_shape_of(r) >= RECOVER_SENDER_IN_CALL)
+        met(out);
+    return 0;
+}
+
+template <bool waits> static int recover_in(struct bench_run *r)
+{
+    join();
+    in = subscriber("to", waits, RECOVER_SLOTS);
+    if (recover_shape_of(r) == RECOVER_SLEEPING) {
+        waiting = new iox::popo::WaitSet<1>;
+        bench_check(
+            !waiting->attachState(*in, iox::popo::SubscriberState::HAS_DATA).has_error(), "attach");
+    }
+    if (recover_shape_of(r) < RECOVER_SENDER_IN_CALL)
+        met(in);
+    return 0;
+}
+
+static int recover_publish(const struct recover_message *m, int)
+{
+    void *at = lend(out, sizeof *m);
+
+    memcpy(at, m, sizeof *m);
+    out->publish(at);
+    return 0;
+}
+
+static int recover_take(struct recover_message *m, int sleeps)
+{
+    const void *at = nullptr;
+
+    if (sleeps)
+        (void)waiting->timedWait(iox::units::Duration::fromMilliseconds(int{RECOVER_SLEEP_MS}));
+    in->take().and_then([&](const void *chunk) { at = chunk; });
+    if (at == nullptr)
+        return 1;
+    memcpy(m, at, sizeof *m);
+    in->release(at);
+    return 0;
+}
+
+template <bool waits>
+static constexpr struct recover_way recover = {
+    prepare, recover_out<waits>, recover_publish, recover_in<waits>, recover_take, leave, clear,
+    0,       1,                  waits};
+
 #define COPIED_ROWS(B)                                                                             \
     SPSC_ROW("iceoryx", "stream", "spsc", B, 4096, prepare, serve<stream_serve##B>,                \
              measure<stream_measure##B>, 0, clear),                                                \
@@ -236,4 +340,8 @@ SIZES(IN_PLACE)
     SPSC_ROW("iceoryx_in_place", "stream", "sizes", B, 4096, prepare, serve<in_place_serve##B>,    \
              measure<in_place_measure##B>, 0, clear),
 
-BENCH_GROUP(iceoryx) = {BENCH_SIZES(COPIED_ROWS) SIZES(IN_PLACE_ROWS){}};
+BENCH_GROUP(iceoryx) = {BENCH_SIZES(COPIED_ROWS) SIZES(IN_PLACE_ROWS)
+                            RECOVER_ROWS("iceoryx", recover<true>),
+                        RECOVER_ROW("iceoryx", "sender_polling", recover<true>),
+                        RECOVER_ROWS("iceoryx_overwriting", recover<false>),
+                        {}};

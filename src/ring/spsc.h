@@ -484,20 +484,20 @@ IPC_FORCE_INLINE int ipc_spsc_flush_(struct ipc_spsc_producer *p)
     return p->error;
 }
 
-/* Sends up to n short messages, as many as are known to have room. Returns how many. A store waits
- * until those before it have their lines, so the handle is written once for all of them. */
+/* Sends 1 to n short messages, as many as are known to have room: one at least has. Returns how many.
+ * A store waits until those before it have their lines, so the handle is written once for all. */
 IPC_FORCE_INLINE size_t ipc_spsc_push_run_(struct ipc_spsc_producer *p, const unsigned char *m,
                                            size_t n, size_t bytes)
 {
-    size_t stride = ipc_ring_stride_(bytes), i;
+    size_t stride = ipc_ring_stride_(bytes), i = 0;
     uint64_t tail = p->tail, room = p->limit - tail;
 
-    for (i = 0; i < n && i < room && !ipc_ring_is_forked_(&p->self); i++, tail++) {
+    do {
         unsigned char *slot = ipc_spsc_next_slot_(p, tail, stride);
 
         ipc_ring_put_(&p->trials, slot, m + i * bytes, bytes);
-        ipc_spsc_publish_slot_(slot, tail, stride);
-    }
+        ipc_spsc_publish_slot_(slot, tail++, stride);
+    } while (++i < n && i < room && !ipc_ring_is_forked_(&p->self));
     p->tail = tail;
     return i;
 }
