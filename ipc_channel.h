@@ -700,7 +700,8 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * to five percent of a processor, as recv over sysv: does with a deadline. So a message is found up
  * to a millisecond late. Channels of sysvshm: alone are woken at once. Where select of a channel of
  * sysv: is not 0, an empty message that is found is taken from the queue: the next recv that selects
- * its type has it, and close puts it back, at the end.
+ * its type has it, in the process that waited, and close puts it back, at the end. Eight are held at
+ * most. With eight that select does not ask for, each message in the queue ends a wait.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
@@ -3710,6 +3711,11 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
  *            root and options.user is refused.
  *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed,
  *            once; then it is made or waited for anew.
+ *   Held     Where select is not 0, ipc_channel_wait_any takes an empty message that it finds, and
+ *            recv with a select for its type has it. Another receiver gets what is behind it first.
+ *            close puts it back, at the end of the queue. It is lost with a process that is killed
+ *            or exits before either, and where close finds as many messages in the queue as that has
+ *            bytes. After fork it stays with the process that waited.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
  *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops;
  *            ipc_channel_wait_any looks once a millisecond, too.
@@ -3720,9 +3726,16 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
 
 /* ------------------------------------------------------------------ sysv: */
 
+#define IPC_CHANNEL_SYSV_HELD_ 8
+
 struct ipc_channel_sysv_ {
     int queue; /* its id */
-    long held; /* the type of an empty message that a look has taken, for recv; 0: none */
+    /* Empty messages that looks have taken, for recv, the oldest first: their types, no two the same.
+     * A look takes one only where select asks for none of them, so more than one is held only where
+     * the program changes select between a look and recv. */
+    unsigned helds;
+    long held[IPC_CHANNEL_SYSV_HELD_];
+    pid_t holder; /* the process that has taken them; its child has none */
 };
 
 IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
@@ -3826,10 +3839,22 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     return 0;
 }
 
-/* Is it what ch->select asks for? */
-IPC_INLINE int ipc_channel_sysv_is_selected_(const struct ipc_channel *ch, long type)
+/* Which of the held messages select asks for: by a negative one the lowest type. held + helds: none. */
+IPC_INLINE long *ipc_channel_sysv_find_held_(struct ipc_channel *ch)
 {
-    return ch->select == 0 || type == ch->select || (ch->select < 0 && type <= -(long)ch->select);
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+    long *found, *at, select = ch->select;
+
+    if (own->helds != 0 && own->holder != getpid())
+        own->helds = 0;
+    found = own->held + own->helds;
+    for (at = own->held; at < own->held + own->helds; at++) {
+        if (select == 0 || *at == select)
+            return at;
+        if (*at <= -select && (found == own->held + own->helds || *at < *found))
+            found = at;
+    }
+    return found;
 }
 
 /* Has recv something to tell? By type the kernel tells only a call that takes the message, if it
@@ -3840,7 +3865,7 @@ IPC_INLINE int ipc_channel_sysv_is_ready_(struct ipc_channel *ch)
     struct msqid_ds is;
     int rc;
 
-    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held))
+    if (ipc_channel_sysv_find_held_(ch) != own->held + own->helds)
         return 1;
     if (own->queue < 0) {
         rc = ipc_channel_sysv_again_(ch, IPC_NOW);
@@ -3848,11 +3873,12 @@ IPC_INLINE int ipc_channel_sysv_is_ready_(struct ipc_channel *ch)
         if (rc != 0)
             return rc != -ETIMEDOUT;
     }
-    if (ch->select == 0 || own->held != 0)
+    if (ch->select == 0 || own->helds == IPC_CHANNEL_SYSV_HELD_) /* no more: recv looks itself */
         return msgctl(own->queue, IPC_STAT, &is) != 0 || is.msg_qnum != 0;
     if (msgrcv(own->queue, ch->rx.data, 0, ch->select, IPC_NOWAIT) < 0)
         return errno != ENOMSG;
-    memcpy(&own->held, ch->rx.data, sizeof own->held);
+    memcpy(&own->held[own->helds++], ch->rx.data, sizeof *own->held);
+    own->holder = getpid();
     return 1;
 }
 
@@ -3889,6 +3915,15 @@ IPC_CHANNEL_HOT_ int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *
     return 0;
 }
 
+IPC_INLINE int64_t ipc_channel_sysv_give_held_(struct ipc_channel *ch, long *at)
+{
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+
+    ch->came = (uint32_t)*at;
+    memmove(at, at + 1, (size_t)(own->held + --own->helds - at) * sizeof *at);
+    return 0;
+}
+
 IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                 int64_t deadline)
 {
@@ -3896,22 +3931,26 @@ IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to
     int fits = size >= ch->max, rc;
     size_t room = fits ? ch->max + 1 : size;
     int flags = (deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) | (fits ? 010000 /* MSG_NOERROR */ : 0);
-    long type;
+    long type, select = ch->select, *at = ipc_channel_sysv_find_held_(ch);
+    int holds = at != own->held + own->helds;
     ssize_t n;
 
-    if (own->held != 0 && ipc_channel_sysv_is_selected_(ch, own->held)) {
-        ch->came = (uint32_t)own->held;
-        own->held = 0;
-        return 0;
+    if (holds && (select >= 0 || *at == 1))
+        return ipc_channel_sysv_give_held_(ch, at);
+    if (holds) { /* one of a lower type may have come meanwhile, and is first */
+        select = 1 - *at;
+        flags |= IPC_NOWAIT;
     }
-    if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
+    if (!holds && own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
         return rc;
     /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. The
      * call that finds it takes it, cut: a second call could meet the message behind it, where
      * another receiver has dropped it meanwhile. */
-    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select, flags)) < 0) {
+    while ((n = msgrcv(own->queue, ch->rx.data, room, select, flags)) < 0) {
         if (errno == E2BIG)
             return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of more than %zu bytes", room);
+        if (holds)
+            return ipc_channel_sysv_give_held_(ch, at);
         if ((rc = ipc_channel_sysv_retry_(ch, "receive from", deadline)) != 0)
             return rc;
     }
@@ -3928,9 +3967,10 @@ IPC_CHANNEL_HOT_ int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to
 IPC_INLINE void ipc_channel_sysv_close_(struct ipc_channel *ch)
 {
     const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
+    unsigned i;
 
-    if (own->held != 0 && ch->pid == getpid())
-        (void)msgsnd(own->queue, &own->held, 0, IPC_NOWAIT);
+    for (i = 0; i < own->helds && own->holder == getpid(); i++)
+        (void)msgsnd(own->queue, &own->held[i], 0, IPC_NOWAIT);
 }
 
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
@@ -10230,7 +10270,8 @@ struct ipc_channel_looks_ {
     struct pollfd p[IPC_NOTIFY_MANY]; /* fd: negative where there is none */
     unsigned char is_ready[IPC_NOTIFY_MANY];
     int64_t until; /* when it is time for the next look; IPC_NOW: a channel is ready */
-    /* Where no channel has a descriptor: the bells of those that are rings, to sleep on. */
+    /* Where no channel has a descriptor: the bells of those that are rings, to sleep on. Each look finds
+     * the same: they are of sysvshm:, which has its ring from open to close. */
     struct ipc_notify *bell[IPC_NOTIFY_MANY];
     uint32_t key[IPC_NOTIFY_MANY]; /* of ipc_notify_prepare */
     unsigned bells;
@@ -10313,8 +10354,10 @@ IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsig
             if (l.is_ready[i] || (rc == 0 && l.p[i].revents != 0))
                 return (int)i;
         }
-        if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)
+        if (rc != -ETIMEDOUT || deadline == IPC_NOW)
             return rc;
+        if (ipc_left_(deadline) == 0) /* One more look: a bell may have rung just before. */
+            deadline = IPC_NOW;
     }
 }
 

@@ -9,6 +9,20 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include "ipc_notify.h"
+
+/* What a test does in a wait, before that sleeps. */
+static void (*before_sleep)(void);
+
+static inline int sleep_at(const struct ipc_notify_group_ *g, const uint32_t *keys, int64_t until)
+{
+    if (before_sleep != NULL)
+        before_sleep();
+    return ipc_group_sleep_(g, keys, until);
+}
+
+#define ipc_group_sleep_ sleep_at
+
 #include "channel.h"
 
 #include <sys/resource.h>
@@ -309,10 +323,15 @@ static void is_interrupted(void)
 {
     struct child c = spawn(disturbs, NULL);
     size_t found;
+    sigset_t set;
 
     IS(waits(&found, ipc_in_ms(LONG_MS)), -EINTR);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR1);
+    MUST(sigprocmask(SIG_BLOCK, &set, NULL) == 0); /* one more may come, in waitpid */
     tell(&c, 0);
     (void)reap(&c);
+    MUST(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
 }
 
 static void a_signal_ends_the_wait(void **state)
@@ -423,6 +442,162 @@ static void an_empty_message_is_kept_for_recv(void **state)
     ipc_channel_close(&in[i]);
     IS(ipc_channel_recv(&other, text, sizeof text, IPC_NOW), 0);
     IS(other.came, 5);
+    ipc_channel_close(&out);
+    ipc_channel_close(&other);
+    leave(i);
+}
+
+/* One that is held and not asked for does not keep a wait from sleeping, nor one from being found. */
+static void what_select_does_not_ask_for_ends_no_wait(void **state)
+{
+    size_t i = index_of("sysv"), found;
+
+    (void)state;
+    only(i);
+    opens(&out, i, IPC_SEND);
+    put(3, "", 0);
+    put(9, "9", 1);
+    select_type(&in[i], 3);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    select_type(&in[i], 7);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), -ETIMEDOUT);
+    IS(waits(&found, ipc_in_ms(20)), -ETIMEDOUT);
+    put(7, "", 0);
+    put(8, "", 0);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0); /* and both are held */
+    select_type(&in[i], 8);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    put(3, "again", 5);
+    select_type(&in[i], 7);
+    is_told(i, 0);
+    IS(in[i].came, 7);
+    is_quiet(0);
+    select_type(&in[i], 3); /* in order */
+    is_told(i, 0);
+    is_told(i, 5);
+    is_quiet(0);
+    select_type(&in[i], -9);
+    is_told(i, 0);
+    IS(in[i].came, 8);
+    is_told(i, 1);
+    is_quiet(0);
+    ipc_channel_close(&out);
+    leave(i);
+}
+
+/* With as many as it can hold in its hands a look takes no more. */
+static void a_look_takes_a_few_at_most(void **state)
+{
+    size_t i = index_of("sysv");
+    int32_t type;
+
+    (void)state;
+    only(i);
+    opens(&out, i, IPC_SEND);
+    opens(&other, i, IPC_RECV);
+    for (type = 1; type <= 10; type++)
+        put((uint32_t)type, "", 0);
+    for (type = 1; type <= 10; type++) {
+        select_type(&in[i], type);
+        IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    }
+    IS(ipc_channel_recv(&other, text, sizeof text, IPC_NOW), 0);
+    IS(other.came, 9);
+    is_told(i, 0);
+    IS(in[i].came, 10);
+    select_type(&in[i], 11);
+    is_quiet(20); /* the queue is empty */
+    ipc_channel_close(&in[i]);
+    for (type = 1; type <= 8; type++) {
+        IS(ipc_channel_recv(&other, text, sizeof text, IPC_NOW), 0);
+        IS(other.came, type);
+    }
+    IS(ipc_channel_recv(&other, text, sizeof text, IPC_NOW), -ETIMEDOUT);
+    ipc_channel_close(&out);
+    ipc_channel_close(&other);
+    leave(i);
+}
+
+/* By a negative select the lowest type is first, also where it came after the look. */
+static void the_lowest_type_is_first_after_a_look(void **state)
+{
+    size_t i = index_of("sysv");
+
+    (void)state;
+    only(i);
+    opens(&out, i, IPC_SEND);
+    put(3, "", 0);
+    select_type(&in[i], -5);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    put(3, "3", 1);
+    put(1, "one", 3);
+    put(2, "", 0);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    IS(ipc_channel_recv(&in[i], text, 2, IPC_NOW), -EMSGSIZE);
+    is_told(i, 3);
+    IS(in[i].came, 1);
+    is_told(i, 0);
+    IS(in[i].came, 2);
+    is_told(i, 0);
+    IS(in[i].came, 3);
+    is_told(i, 1);
+    is_quiet(0);
+    put(4, "", 0); /* two are held: of these it is the lower one, too */
+    put(2, "", 0);
+    select_type(&in[i], 4);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    select_type(&in[i], 2);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    select_type(&in[i], -5);
+    is_told(i, 0);
+    IS(in[i].came, 2);
+    put(1, "", 0);
+    IS(ipc_channel_unlink(uris[i]), 0);
+    is_told(i, 0); /* it has come before that */
+    IS(in[i].came, 4);
+    is_told(i, -EPIPE);
+    ipc_channel_close(&out);
+    leave(i);
+}
+
+static void receives_after_fork(struct child *up, void *arg)
+{
+    size_t i = index_of("sysv");
+
+    (void)arg;
+    (void)hear(up);
+    is_quiet(0);
+    tell(up, 0);
+    (void)hear(up); /* the parent has closed */
+    is_told(i, 0);
+    is_quiet(0);
+    put(3, "", 0);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    ipc_channel_close(&in[i]); /* gives back what this process has taken */
+}
+
+/* An empty message that a look has taken is not the child's as well. */
+static void what_is_held_is_not_inherited(void **state)
+{
+    size_t i = index_of("sysv");
+    struct child c;
+
+    (void)state;
+    only(i);
+    opens(&out, i, IPC_SEND);
+    opens(&other, i, IPC_RECV);
+    put(3, "", 0);
+    select_type(&in[i], 3);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    c = spawn(receives_after_fork, NULL);
+    tell(&c, 0);
+    (void)hear(&c);
+    IS(ipc_channel_wait_any(all, 1, IPC_NOW), 0);
+    ipc_channel_close(&in[i]);
+    tell(&c, 0);
+    finish(&c);
+    IS(ipc_channel_recv(&other, text, sizeof text, IPC_NOW), 0);
+    IS(ipc_channel_recv(&other, text, sizeof text, IPC_NOW), -ETIMEDOUT);
     ipc_channel_close(&out);
     ipc_channel_close(&other);
     leave(i);
@@ -550,6 +725,31 @@ static void rings_alone_sleep_on_their_bells(void **state)
     before = sleeps();
     is_quiet(200);
     MUST(sleeps() - before < 100);
+    leave(i);
+}
+
+static int64_t end_of_wait;
+
+static void one_sends_at_the_end(void)
+{
+    before_sleep = NULL;
+    EVENTUALLY(ipc_left_(end_of_wait) == 0);
+    bid(index_of("sysvshm"), 1, 1);
+    (void)hear(&senders[index_of("sysvshm")]);
+}
+
+/* A message that comes as the deadline passes is found by it. */
+static void a_last_look_follows_the_deadline(void **state)
+{
+    size_t i = index_of("sysvshm");
+
+    (void)state;
+    only(i);
+    before_sleep = one_sends_at_the_end;
+    end_of_wait = ipc_in_ms(3);
+    IS(ipc_channel_wait_any(all, 1, end_of_wait), 0);
+    MUST(before_sleep == NULL);
+    gets(i, 1);
     leave(i);
 }
 
@@ -707,10 +907,15 @@ int main(int argc, char **argv)
         TEST(a_signal_ends_the_wait),
         TEST(a_queue_is_only_looked_at),
         TEST(an_empty_message_is_kept_for_recv),
+        TEST(what_select_does_not_ask_for_ends_no_wait),
+        TEST(a_look_takes_a_few_at_most),
+        TEST(the_lowest_type_is_first_after_a_look),
+        TEST(what_is_held_is_not_inherited),
         TEST(a_removed_queue_is_told_and_the_next_one_is_found),
         TEST(one_that_came_and_went_is_told),
         TEST(removed_semaphores_are_told),
         TEST(rings_alone_sleep_on_their_bells),
+        TEST(a_last_look_follows_the_deadline),
         TEST(answers_to_another_are_not_told),
         TEST(a_child_is_told_that_it_has_none),
         TEST(a_death_is_told_though_a_child_has_the_socket),

@@ -56,7 +56,8 @@ struct ipc_channel_looks_ {
     struct pollfd p[IPC_NOTIFY_MANY]; /* fd: negative where there is none */
     unsigned char is_ready[IPC_NOTIFY_MANY];
     int64_t until; /* when it is time for the next look; IPC_NOW: a channel is ready */
-    /* Where no channel has a descriptor: the bells of those that are rings, to sleep on. */
+    /* Where no channel has a descriptor: the bells of those that are rings, to sleep on. Each look finds
+     * the same: they are of sysvshm:, which has its ring from open to close. */
     struct ipc_notify *bell[IPC_NOTIFY_MANY];
     uint32_t key[IPC_NOTIFY_MANY]; /* of ipc_notify_prepare */
     unsigned bells;
@@ -139,8 +140,10 @@ IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsig
             if (l.is_ready[i] || (rc == 0 && l.p[i].revents != 0))
                 return (int)i;
         }
-        if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)
+        if (rc != -ETIMEDOUT || deadline == IPC_NOW)
             return rc;
+        if (ipc_left_(deadline) == 0) /* One more look: a bell may have rung just before. */
+            deadline = IPC_NOW;
     }
 }
 

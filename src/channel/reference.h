@@ -181,7 +181,8 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  * to five percent of a processor, as recv over sysv: does with a deadline. So a message is found up
  * to a millisecond late. Channels of sysvshm: alone are woken at once. Where select of a channel of
  * sysv: is not 0, an empty message that is found is taken from the queue: the next recv that selects
- * its type has it, and close puts it back, at the end.
+ * its type has it, in the process that waited, and close puts it back, at the end. Eight are held at
+ * most. With eight that select does not ask for, each message in the queue ends a wait.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
