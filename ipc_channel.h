@@ -440,7 +440,7 @@ struct ipc_channel_facts {
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
     unsigned clients;      /* a server: how many are there; a lossless publisher of ring:, auto:: its
-                              subscribers, with those that were killed and are not in its way yet;
+                              subscribers, with those that were killed, until flush takes them off;
                               else 0 */
 };
 
@@ -8606,6 +8606,7 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
  *
  *   Begin     IPC_LOSSLESS: `clients` of ipc_channel_info tells how many have subscribed. To wait for
  *             them before the first message, call ipc_channel_flush and look there, once a millisecond.
+ *             Flush also takes off those that were killed. Over file: it is always 0.
  *   Late      A subscriber sees nothing that was sent before it subscribed: in open over ring:, in
  *             its first recv over auto:.
  *   Slow      IPC_LOSSLESS: a send that finds no room waits until the slowest subscriber has read,
@@ -9653,8 +9654,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_deadline_(ch, deadline);
     if (ch->server != NULL)
         return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
-    if (ch->kind == &ipc_channel_auto_publisher_kind_) {
+    if (ch->kind == &ipc_channel_auto_publisher_kind_)
         ipc_channel_admit_subscribers_(ch);
+    if (ch->ring != NULL && ch->ring->publisher.ring != NULL) { /* then `clients` counts the living */
+        (void)ipc_record_broadcast_producer_recover(&ch->ring->publisher, 0);
         return 0;
     }
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);

@@ -654,6 +654,10 @@ static void a_publisher_waits_for_its_subscribers(void **state)
             finish(&c[i]);
             IS(clients(), 2 - i);
         }
+        c[0] = spawn(reads_the_first, NULL);
+        EVENTUALLY(clients() == 1);
+        kill_child(&c[0]);
+        EVENTUALLY(clients() == 0);
         ipc_channel_close(&pub);
         (void)ipc_channel_unlink(uri);
     }

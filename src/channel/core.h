@@ -177,7 +177,7 @@ struct ipc_channel_facts {
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
     unsigned clients;      /* a server: how many are there; a lossless publisher of ring:, auto:: its
-                              subscribers, with those that were killed and are not in its way yet;
+                              subscribers, with those that were killed, until flush takes them off;
                               else 0 */
 };
 

@@ -162,8 +162,10 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_deadline_(ch, deadline);
     if (ch->server != NULL)
         return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
-    if (ch->kind == &ipc_channel_auto_publisher_kind_) {
+    if (ch->kind == &ipc_channel_auto_publisher_kind_)
         ipc_channel_admit_subscribers_(ch);
+    if (ch->ring != NULL && ch->ring->publisher.ring != NULL) { /* then `clients` counts the living */
+        (void)ipc_record_broadcast_producer_recover(&ch->ring->publisher, 0);
         return 0;
     }
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);

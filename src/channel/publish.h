@@ -23,6 +23,7 @@
  *
  *   Begin     IPC_LOSSLESS: `clients` of ipc_channel_info tells how many have subscribed. To wait for
  *             them before the first message, call ipc_channel_flush and look there, once a millisecond.
+ *             Flush also takes off those that were killed. Over file: it is always 0.
  *   Late      A subscriber sees nothing that was sent before it subscribed: in open over ring:, in
  *             its first recv over auto:.
  *   Slow      IPC_LOSSLESS: a send that finds no room waits until the slowest subscriber has read,
