@@ -339,12 +339,15 @@ static void give_ring(int fd, struct ipc_channel *liar)
 static void handshake(int listener)
 {
     struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, IPC_CHANNEL_VERSION_, 1, 1000};
+    struct ipc_channel_auto_ own;
     struct ipc_channel liar;
     void *mem = NULL;
     size_t size = 0;
     int fd, at_most = 100;
 
+    memset(&own, 0, sizeof own);
     memset(&liar, 0, sizeof liar);
+    liar.state = &own;
     how.max = 1000;
     if (listener)
         open_as("auto", "@", IPC_BOTH | IPC_LISTEN);
