@@ -1289,11 +1289,12 @@ IPC_INLINE int ipc_zmq_step_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
     struct epoll_event e[4];
+    int64_t second = ipc_in_ms(1000);
     uint64_t rings;
     int i, n, rc = 0;
 
     if (deadline > IPC_NOW) /* a stop of the process interrupts epoll_wait, but not poll */
-        rc = ipc_channel_wait_(own->polls, POLLIN, deadline);
+        rc = ipc_channel_wait_(own->polls, POLLIN, deadline < second ? deadline : second);
     if (rc == -EINTR)
         return rc;
     rc = 0;
