@@ -131,7 +131,7 @@ static uint64_t records_measure(struct bench_run *r)
                                                                                                    \
     static int call_prepare##B(struct bench_run *r)                                                \
     {                                                                                              \
-        return MAKE(call##B)(&r->seg, "call", 16);                                              \
+        return MAKE(call##B)(&r->seg, "call", 16);                                                 \
     }                                                                                              \
     static void call_serve##B(struct bench_run *r)                                                 \
     {                                                                                              \

@@ -82,8 +82,8 @@ IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
     return ipc_channel_set_packet_max_(ch, fd);
 }
 
-/* Makes the channel one over a socket that is connected. Open greets when it has checked all, as the other side
- * is to hear nothing of a descriptor that stays the caller's. */
+/* Makes the channel one over a socket that is connected. Open greets when it has checked all, as the
+ * other side is to hear nothing of a descriptor that stays the caller's. */
 IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
 {
     int rc;

@@ -9,13 +9,14 @@
  *   Rotation  The file at PATH may be renamed, removed, replaced or truncated at any time, by
  *             logrotate in each of its modes; but a `create` that names a mode must permit no more
  *             than options.mode (create 0600). Else each send is -EACCES, until the file's mode is
- *             changed; a refused message is not sent later. A sender looks at PATH every 10 ms while it sends,
- *             and goes on in the file that is there. If none is there it makes one: at once after
- *             a removal, after a second of sending after a rename, as another process may be about
- *             to make it. A receiver reads the old file to its end. When the file at PATH has
- *             bytes, or its own was truncated, recv says -ESTALE once; the next call reads from
- *             the beginning of what is at PATH now. Records are lost to a receiver that had not
- *             read them before a truncation, and to one that was away while a file came and went.
+ *             changed; a refused message is not sent later. A sender looks at PATH every 10 ms
+ *             while it sends, and goes on in the file that is there. If none is there it makes
+ *             one: at once after a removal, after a second of sending after a rename, as another
+ *             process may be about to make it. A receiver reads the old file to its end. When the
+ *             file at PATH has bytes, or its own was truncated, recv says -ESTALE once; the next
+ *             call reads from the beginning of what is at PATH now. Records are lost to a receiver
+ *             that had not read them before a truncation, and to one that was away while a file
+ *             came and went.
  *   Places    ipc_channel_info tells the offset of the next message, and `mark`, which names all
  *             that is before it. A receiver that is opened with both goes on there, or is told
  *             -ESTALE when it is another file, or was truncated meanwhile. -1 is the end. To find

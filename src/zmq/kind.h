@@ -55,7 +55,7 @@ IPC_INLINE int ipc_zmq_step_(struct ipc_channel *ch, int64_t deadline)
         rc = ipc_channel_wait_(own->polls, POLLIN, deadline < second ? deadline : second);
     if (rc == -EINTR)
         return rc;
-    rc = 0;
+    rc = 0; /* or the time is over: a look */
     n = epoll_wait(own->polls, e, 4, 0);
     if (n < 0)
         return -errno;
