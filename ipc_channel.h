@@ -141,9 +141,10 @@
  *         it has the socket still, but for a server: see >>auto; those that do not wait ask the
  *         kernel each 8 ms.
  *         A sender asks after 1024 messages at most. If the next receiver is there before that, the
- *         sender is told -EPIPE, also when the last one was killed. So is a client, in both
- *         directions, if the next listener is there before. A receiver may get messages of the next
- *         sender before it is told of the last one's loss.
+ *         sender is told -EPIPE, also when the last one was killed. So is a client, if the next
+ *         listener is there before. A client that sends and receives may be told of one loss twice:
+ *         by a recv and by a send. A receiver may get messages of the next sender before it is told
+ *         of the last one's loss.
  *     (2) After a kill, some that the last receiver had taken come again: an eighth of the ring at
  *         most.
  *     (3) After a kill, the messages of 50 microseconds, and 257 more, at most are accepted before.
