@@ -1329,12 +1329,14 @@ IPC_INLINE int ipc_ring_copy_unsettled_(struct ipc_ring_trials_ *t, unsigned cha
 }
 #endif
 
+#define IPC_RING_OUT_BY_LIBC_ 32768u /* bytes: from here on memcpy is faster (bench/results) */
+
 /* Copies out. A single message of less than a page is copied by memcpy, with fewer and wider
  * stores: what is sent next waits for them. */
 IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
 {
 #ifdef __x86_64__
-    if (n >= 4096 || (n > IPC_RING_SHORT_ && !alone))
+    if (n < IPC_RING_OUT_BY_LIBC_ && (n >= 4096 || (n > IPC_RING_SHORT_ && !alone)))
         ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n);
     else
 #endif
