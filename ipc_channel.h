@@ -4033,6 +4033,12 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
  *     cut that part off and write another record. Its hash, and so its header, is another one: the
  *     receiver compares the header after it has read on. One that polls does so when the record is
  *     complete, and every 10 ms. If the hash is wrong, it reads the record again, as a whole.
+ *   - One pread of several pages may also see the old part and the new record. The hash is computed of
+ *     the copy in rx, which is what recv gives. So a mixture is given only if its bytes are those that
+ *     the hash in its header is of: the message of one sender, but for a chance of 2^-64. If that is the
+ *     one that was cut off, whose rest happened to be equal, the file has another hash there: what
+ *     follows does not fit, and the receiver is told -ESTALE. The end of a log is found by the same
+ *     check, and gives no message.
  *   - A new sender cuts off the one record that its predecessor may not have finished, or zeros,
  *     which a crash of the machine may leave, and nothing else.
  */
